@@ -388,7 +388,8 @@ def resume(self:_Run):
     h.step, h.seconds, h.notes, self.saved = state['step'], state['seconds'], state['notes'], state['step']
     h.losses, h.at = losses['losses'], losses['at']
     then = state['settings']['steps']
-    if then!=h.steps:
+    if state.get('ended') and then==h.steps: h.steps = h.step
+    elif then!=h.steps:
         h.notes.append(f'grew from {then} to {h.steps} steps at step {h.step}; '
             f'until then the schedule was that of {then}')
 
@@ -412,7 +413,8 @@ def checkpoint(self:_Run):
     "Save, and drop the oldest"
     h, o = self.history, self.o
     if not self.main or h.step==self.saved: return
-    state = dict(step=h.step, seconds=h.seconds, notes=h.notes, settings=self.settings)
+    state = dict(step=h.step, seconds=h.seconds, notes=h.notes, settings=self.settings,
+        ended=h.finished and h.step<self.settings['steps'])
     _save(self.folder, state, self.modules, self.averages, self.optimizers, dict(losses=h.losses, at=h.at))
     self.saved = h.step
     for p in checkpoints(self.folder)[:-o['keep']]: _discard(p)
@@ -514,9 +516,15 @@ def loop(self:_Run, step, progress, got):
         progress.tick(h.step)
         stop = self.stop(got) and not h.finished
         if stop: raise KeyboardInterrupt
+        if o['preview'] and (h.finished or h.step%every==0): self.preview()
+        if o['until'] and h.step%every==0 and not h.finished and self.stop(o['until'](h.step)): self.end()
         if h.finished or h.step%o['save_every']==0:
             self.checkpoint(); self.manifest('running'); self.picture()
-        if o['preview'] and (h.finished or h.step%every==0): self.preview()
+@patch
+def end(self:_Run):
+    "Be content with the steps done"
+    self.history.notes.append(f'ended early, at step {self.history.step} of {self.history.steps}')
+    self.history.steps = self.history.step
 
 # %% ../../nbs/core/05_training.ipynb #12c07760
 @patch
@@ -560,11 +568,12 @@ def fit(
     resume:bool=False, # Continue from the newest whole checkpoint
     preview:Callable|None=None, # `preview(done)`: a PIL image, saved as `preview-000200.png`
     preview_every:int|None=None, # Steps between previews; `save_every` when not given
+    until:Callable|None=None, # `until(done)`: True ends the training; asked after each preview
     quiet:bool=False, # Print nothing
     device=None, # Where the modules go; the accelerator's device when not given
 )->History: # Losses, averaged modules, time
     "Train `modules` for `steps` steps so that it can be killed at any moment and resumed to the same bits"
     o = dict(schedule=schedule, clip=clip, seed=seed, save_every=save_every, keep=keep, ema=ema, args=args,
-        inputs=inputs, resume=resume, preview=preview, preview_every=preview_every, quiet=quiet,
-        device=device)
+        inputs=inputs, resume=resume, preview=preview, preview_every=preview_every, until=until,
+        quiet=quiet, device=device)
     return _Run(optimizers, modules, steps, folder, o).train(step)
