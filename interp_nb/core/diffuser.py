@@ -67,7 +67,7 @@ class State:
     guidance:float # Guidance of this step
     cond:Conditioning # Embeddings of this step
     denoiser:torch.nn.Module # Network of this step; must predict the same kind of output
-    adapters:bool=True # False: take this step with the network's LoRA adapters switched off
+    adapters:bool=True # False: take this step with the LoRAs loaded into the network switched off
 
 class Output(NamedTuple):
     "A network's answer"
@@ -364,9 +364,10 @@ def sigma(self:Diffuser,
 def adapters_off(
     denoiser, # A network with LoRA layers
 ):
-    "Inside, the network runs without its adapters; afterwards they are as they were"
+    "Inside, the network runs without the adapters loaded into it; afterwards they are as they were"
     from peft.tuners.tuners_utils import BaseTunerLayer
-    layers = [o for o in denoiser.modules() if isinstance(o, BaseTunerLayer)]
+    layers = [o for o in denoiser.modules()
+        if isinstance(o, BaseTunerLayer) and not getattr(o, 'is_dial', False)]
     if not layers: raise ValueError(f"{type(denoiser).__name__} has no adapters that could be switched off")
     if any(o.merged for o in layers):
         raise ValueError("the adapters are fused into the weights; unfuse them (`pipe.unfuse_lora()`) first")
