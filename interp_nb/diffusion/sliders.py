@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PRESETS', 'Row', 'read_prompts', 'Settings', 'settings', 'goal', 'train_slider', 'train_visual_slider']
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #0fa5da46
-import tempfile
+# %% ../../nbs/diffusion/03_sliders.ipynb #9aa59437
+import tempfile, warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
@@ -39,23 +39,31 @@ def _known(what, given, known): # refuse an unknown key
     near = get_close_matches(str(given), list(known), 1, .4)
     raise ValueError(f'{what} has no key {given!r}; ' + (f'did you mean {near[0]!r}?' if near else f'there are {", ".join(known)}'))
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #3897e06a
-def _rows(entry, where): # a checked prompt entry, one Row for each thing to preserve
-    if not isinstance(entry, dict): raise ValueError(f'{where} must have keys such as target and positive, not be {entry!r}')
+# %% ../../nbs/diffusion/03_sliders.ipynb #f94fc9fa
+def _entry(entry, where): # checked, in our words
+    if not isinstance(entry, dict):
+        raise ValueError(f'{where} must have keys such as target and positive, not be {entry!r}')
     for k in entry: _known(where, k, (*_KEYS, *_ELSEWHERE))
+    if other := [k for k in entry if k in _ELSEWHERE]:
+        warnings.warn(f'{where}: {", ".join(other)} says how to train and not what; it is left to the settings', stacklevel=4)
     e = {_KEYS[k]: v for k,v in entry.items() if k in _KEYS and v is not None}
-    for k in ('target', 'positive', 'negative'):
-        if not isinstance(e.get(k), str): raise ValueError(f'{where} needs a text for {k}')
-    if not (e['positive'].strip() or e['negative'].strip()): raise ValueError(f'{where}: positive and negative are both empty')
-    if e['positive']==e['negative']: raise ValueError(f'{where}: positive and negative are both {e["positive"]!r}: no direction')
+    for k in ('target', 'positive', 'negative', 'neutral'):
+        if not isinstance(v := e.get(k, '' if k=='negative' else e.get('target')), str) or not (v.strip() or k=='negative'):
+            raise ValueError(f'{where} needs a text for {k}')
+        e[k] = v.strip()
+    if e['positive']==e['negative']:
+        raise ValueError(f'{where}: positive and negative are both {e["positive"]!r}, which is no direction')
+    if not isinstance(e.get('eta', 1.), (int, float)): raise ValueError(f'{where}: eta must be a number, not {e["eta"]!r}')
     if (act := e.get('action', 'enhance')) not in ('enhance', 'erase'):
         raise ValueError(f"{where}: action is {act!r}; it is 'enhance' or 'erase'")
-    if act=='erase': e['positive'], e['negative'] = e['negative'], e['positive']
-    e.setdefault('neutral', e['target'])
+    return e | (dict(positive=e['negative'], negative=e['positive']) if act=='erase' else {})
+
+def _rows(entry, where): # one Row for each thing to preserve
+    e = _entry(entry, where)
     keep = e.get('preserve') or ['']
-    keep = [keep] if isinstance(keep, str) else keep
-    def say(p, text): return f'{p} {text}'.strip()
-    return [Row(*(say(p, e[k]) for k in ('target', 'positive', 'negative', 'neutral')), e.get('eta')) for p in keep]
+    def say(p, k): return f'{p} {e[k]}'.strip()
+    return [Row(*(say(p, k) for k in ('target', 'positive', 'negative', 'neutral')), e.get('eta'))
+        for p in ([keep] if isinstance(keep, str) else keep)]
 
 # %% ../../nbs/diffusion/03_sliders.ipynb #02193af5
 def read_prompts(
@@ -96,7 +104,7 @@ class Settings:
     height:int|None=None # Pixels; None: the model's
     width:int|None=None # Pixels
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #805d84be
+# %% ../../nbs/diffusion/03_sliders.ipynb #56e5d912
 _paper = dict(mode='exact', grid=50, steps=1000, batch=1, symmetric=False)
 PRESETS = dict(default={}, paper=_paper, legacy=_paper | dict(legacy_offset=True),
     visual=dict(lr=2e-5, batch=1)) # Named settings
@@ -111,7 +119,7 @@ def settings(
     _known('PRESETS', preset, PRESETS)
     names = [f.name for f in fields(Settings)]
     for k in changes: _known('Settings', k, names)
-    own = d.card.get('slider', {}) if preset in ('default', 'visual') else {}
+    own = d.card.get(dict(default='slider', visual='visual_slider').get(preset), {})
     s = Settings(**PRESETS[preset] | own | {k: v for k,v in changes.items() if v is not None})
     if s.rank is None: s = replace(s, rank=4 if d.family in ('sd', 'sdxl') else 16)
     for k in ('mode', 'walk'):
@@ -122,7 +130,7 @@ def settings(
     if s.symmetric and s.batch%2: s = replace(s, batch=s.batch+1)
     return s
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #f37e220c
+# %% ../../nbs/diffusion/03_sliders.ipynb #48ab1467
 class _Grid:
     "The noise levels of a walk: `x = a*x0 + s*n`, what the network is told, and the level after each step"
     def __init__(self, d, n, legacy=False, size=None):
@@ -134,7 +142,7 @@ class _Grid:
             ls = [o if o.space==self.space else o.to(self.space) for o in ls]
             return [torch.tensor([float(getattr(o, k)) for o in ls]) for k in 'as']
         self.now, self.next = both(s.levels), both(s.nexts)
-        self.told = s.timesteps.float().cpu()
+        self.times = self.told = s.timesteps.float().cpu() # on the walk, and in the lesson
         if legacy: self.told = 1000*(1-torch.arange(n)/n) - (0 if flow else 1)
     def __len__(self): return len(self.told)
     def level(self, k, which='now'): return Level(*(o[k] for o in getattr(self, which)), self.space)
@@ -157,7 +165,7 @@ class _Texts:
         pick = row*len(self.roles) + torch.tensor([self.roles.index(k) for k in roles], device=row.device)
         return self.d.denoise(x, told.to(x.device), self.all.map(lambda v: v[pick]), self.guidance).output
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #fd36448a
+# %% ../../nbs/diffusion/03_sliders.ipynb #7df26cf9
 class _Walk(nn.Module):
     "A batch of walks at different steps: where each is, how strong its slider, which row it walks for"
     def __init__(self, texts, grid, s, seed):
@@ -168,13 +176,15 @@ class _Walk(nn.Module):
         sign = torch.ones(s.batch); sign[1::2] = -1 if s.symmetric else 1
         row = torch.randint(len(texts), (s.batch,), generator=g)
         for k,v in dict(x=x.to(d.device), k=torch.zeros_like(row), sign=sign, row=row).items(): self.register_buffer(k, v)
-    def ask(self, roles): return self.texts.ask(self.x, self.grid.told[self.k.cpu()], self.row, roles)
+    def ask(self, roles, times=None): # answers at the walks' states
+        times = self.grid.told if times is None else times
+        return self.texts.ask(self.x, times[self.k.cpu()], self.row, roles)
     def move(self, dial, answer=None, which=None): # every walk takes a step, guided away from its other end
         t = self.texts
         dial.scale = 0. if self.s.walk=='base' else self.sign
-        if answer is None or self.s.walk=='base': answer = self.ask(['target']*len(self.x))
+        if answer is None or self.s.walk=='base': answer = self.ask(['target']*len(self.x), self.grid.times)
         if t.d.guidance_kind()=='cfg' and self.s.guidance!=1:
-            other = self.ask(['negative' if o>0 else 'positive' for o in self.sign.tolist()])
+            other = self.ask(['negative' if o>0 else 'positive' for o in self.sign.tolist()], self.grid.times)
             answer = other + self.s.guidance*(answer-other)
         x = self.grid.forward(self.x, self.k.cpu(), answer)
         which = torch.ones_like(self.k, dtype=torch.bool) if which is None else which
@@ -219,7 +229,20 @@ def _teach(walk, dial): # the goal at the walks' states, and how far it is from 
     want = goal(n, p, m, walk.sign*t.eta[walk.row.cpu()].to(walk.sign), walk.s.rescale)
     return want, (want-n).pow(2).mean()
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #dbee0150
+# %% ../../nbs/diffusion/03_sliders.ipynb #d3ebae81
+class _Watch(nn.Module):
+    "Has the effect stopped growing?"
+    def __init__(self):
+        super().__init__()
+        for k,v in dict(share=0., best=-1., idle=0.).items(): self.register_buffer(k, torch.tensor(v))
+    def learnt(self, share, i): # of the way to the goal, smoothed
+        self.share.lerp_(share.detach().float().to(self.share), 1/min(i+1, 30))
+    def saturated(self, effect, patience=3, gain=.02):
+        if grew := effect > self.best + gain*max(abs(float(self.best)), .1): self.best.fill_(effect)
+        self.idle.copy_(torch.zeros_like(self.idle) if grew else self.idle+1)
+        return bool(self.idle>=patience)
+
+# %% ../../nbs/diffusion/03_sliders.ipynb #b956c221
 @contextmanager
 def _frozen(net, checkpointing): # gradients for the adapter alone
     was = [p for p in net.parameters() if p.requires_grad]
@@ -242,22 +265,11 @@ def _lesson(walk, watch, dial): # `step` of `fit`
         with torch.no_grad():
             watch.learnt(1 - loss/far.clamp_min(1e-12), i)
             if walk.s.mode=='exact': return
-            walk.move(dial, got.detach()); _restart(walk, walk.k>=len(walk.grid), g)
+            same = walk.grid.times is walk.grid.told
+            walk.move(dial, got.detach() if same else None); _restart(walk, walk.k>=len(walk.grid), g)
     return step
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #f4febd96
-class _Watch(nn.Module):
-    "Has the effect stopped growing?"
-    def __init__(self):
-        super().__init__()
-        for k,v in dict(share=0., best=-1., idle=0.).items(): self.register_buffer(k, torch.tensor(v))
-    def learnt(self, share, i): # of the way to the goal, smoothed
-        self.share.lerp_(share.detach().float().to(self.share), 1/min(i+1, 30))
-    def saturated(self, effect, patience=3, gain=.02):
-        if grew := effect > self.best + gain*max(abs(float(self.best)), .1): self.best.fill_(effect)
-        self.idle.copy_(torch.zeros_like(self.idle) if grew else self.idle+1)
-        return bool(self.idle>=patience)
-
+# %% ../../nbs/diffusion/03_sliders.ipynb #ed493053
 class _Preview:
     "A strip of pictures at several strengths, and an estimate of the effect"
     scales = (-1., -.5, 0., .5, 1.)
