@@ -269,25 +269,27 @@ def _lesson(walk, watch, dial): # `step` of `fit`
             walk.move(dial, got.detach() if same else None); _restart(walk, walk.k>=len(walk.grid), g)
     return step
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #ed493053
+# %% ../../nbs/diffusion/03_sliders.ipynb #cafb524b
 class _Preview:
-    "A strip of pictures at several strengths, and an estimate of the effect"
+    "A strip of pictures at several strengths, and an estimate of the effect from a few more"
     scales = (-1., -.5, 0., .5, 1.)
-    def __init__(self, d, prompt, dial, measure, seed, live):
-        self.d, self.prompt, self.dial, self.measure, self.live, self.effect = d, prompt, dial, measure, live, None
-        self.seeds, self.shown = [seed+i for i in range(4 if measure else 1)], None
-        self.kw = dict(guidance=d.card.get('default_guidance', 1. if d.guidance_kind()=='none' else 3.))
+    def __init__(self, d, prompt, dial, measure, seed, steps, live):
+        self.d, self.prompt, self.dial, self.measure, self.steps, self.live = d, prompt, dial, measure, steps, live
+        self.effect, more = None, 3 if measure else 0
+        self.at = torch.tensor([*self.scales, *[-1., 1.]*more])
+        self.seeds, self.shown = [seed]*len(self.scales) + [seed+1+i//2 for i in range(2*more)], None
+        guided = d.guidance_kind()!='none'
+        self.kw = dict(guidance=d.card.get('default_guidance', 3. if guided else 1.), steps=min(d.card.get('steps', 20), 10))
     def __call__(self, done):
-        n, was = len(self.seeds), self.dial.scale
-        self.dial.scale = torch.tensor(self.scales).repeat_interleave(n)
-        try: images = self.d.sample(self.prompt, self.seeds*len(self.scales), **self.kw)
+        was, self.dial.scale = self.dial.scale, self.at
+        try: images = self.d.sample(self.prompt, self.seeds, **self.kw)
         finally: self.dial.scale = was
-        strip = images[::n]
         if self.measure is not None:
-            m = self.measure(images).float().view(len(self.scales), n).mean(1)
-            self.effect = float(m[-1]-m[0])
+            m = self.measure(images).float()
+            self.effect = float(m[self.at==1].mean() - m[self.at==-1].mean())
         said = '' if self.effect is None else f', effect {self.effect:.3g}'
-        picture = picture_grid(strip, cols=[f'{s:+g}' for s in self.scales], title=f'step {done}{said}')
+        strip = images[:len(self.scales)]
+        picture = picture_grid(strip, cols=[f'{s:+g}' for s in self.scales], title=f'step {done} of {self.steps}{said}')
         if self.live: self.show(picture)
         return picture
     def show(self, picture): # one picture in the notebook, replaced as training goes on
@@ -295,7 +297,7 @@ class _Preview:
         if self.shown is None: self.shown = display(picture, display_id=True)
         else: self.shown.update(picture)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #5cf6a1a0
+# %% ../../nbs/diffusion/03_sliders.ipynb #d69af162
 def _size(d, s): return [o//d.factor for o in (s.height, s.width)] if s.height and s.width else None
 
 def _live(quiet): # in a notebook?
@@ -312,7 +314,7 @@ def _run(d, adapter, s, dial, lesson, modules, prompt, o, args):
     "Train with `fit`; an averaged copy of the adapter is the result"
     watch, every = modules['watch'], o['preview_every'] or max(s.steps//8, 1)
     seen = o['measure'] is not None or o['out'] is not None or _live(o['quiet'])
-    preview = _Preview(d, prompt, dial, o['measure'], o['seed'], _live(o['quiet'])) if seen else None
+    preview = _Preview(d, prompt, dial, o['measure'], o['seed'], s.steps, _live(o['quiet'])) if seen else None
     def stop(done):
         effect = float(watch.share) if o['measure'] is None else abs(preview.effect)
         return o['stop_early'] and watch.saturated(effect)
@@ -320,7 +322,8 @@ def _run(d, adapter, s, dial, lesson, modules, prompt, o, args):
     with tempfile.TemporaryDirectory() as tmp:
         h = fit(lesson, opt, dict(adapter=adapter, **modules), s.steps, o['out'] or tmp, ema=dict(adapter=.98),
             schedule=cosine(.05, .1), device=d.device, preview=preview, preview_every=every, save_every=every,
-            until=stop, args=args | dict(settings=asdict(s)), **{k: o[k] for k in ('seed', 'resume', 'quiet')})
+            until=stop, args=args | dict(settings=asdict(s)), seed=o['seed'], resume=o['resume'],
+            quiet=o['quiet'] or _live(False)) # in a notebook the previews tell
     trained = h.ema['adapter'].requires_grad_(False)
     trained.info = _facts(d, s, adapter, watch, h.step, **args)
     return trained
@@ -360,7 +363,7 @@ def _asked(target, positive, negative, preserve, prompts):
     if any(words.values()) or preserve: raise ValueError('give prompts, or target, positive and negative, not both')
     return read_prompts(prompts)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #9a90424e
+# %% ../../nbs/diffusion/03_sliders.ipynb #59df2c50
 def _levels(levels): # {degree: pictures (n, 3, H, W)}, checked
     if not isinstance(levels, dict) or len(levels)<2: raise ValueError(
         'levels must map two degrees or more to pictures, as in {-1: low, 1: high}')
@@ -384,11 +387,12 @@ def _see(d, dial, latents, cond, s):
         x0, n, k = z[:, pick].flatten(0, 1), noise.repeat(len(z), 1, 1, 1), k.repeat(len(z))
         level = grid.level(k)
         dial.scale = degrees.repeat_interleave(s.batch)
-        got = d.denoise(add_noise(x0, n, level), grid.told[k].to(z.device), cond.map(lambda v: v.expand(len(x0), *v.shape[1:])), guidance).output
+        text = cond.map(lambda v: v.expand(len(x0), *v.shape[1:]))
+        got = d.denoise(add_noise(x0, n, level), grid.told[k].to(z.device), text, guidance).output
         yield 'loss', F.mse_loss(got.float(), true_output(x0, n, level, d.prediction).float())*len(z)
     return step
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #d07b76ac
+# %% ../../nbs/diffusion/03_sliders.ipynb #bb54b968
 def train_visual_slider(
     diffuser, # A `Diffuser`, a pipeline, or a name
     levels:dict, # Degree -> pictures in [0, 1], `(n, 3, H, W)`: `{-1: low, 1: high}`; the n-th of each belong together
@@ -411,6 +415,7 @@ def train_visual_slider(
     adapter = Adapter.new(d, s.sites, s.rank, s.alpha, seed, s.init, name=name, preset=preset)
     with _frozen(d.denoiser, s.checkpointing), adapter.attach(d) as dial:
         trained = _run(d, adapter, s, dial, _see(d, dial, latents, cond, s), dict(watch=_Watch()), prompt,
-            o | dict(stop_early=stop_early and measure is not None), dict(prompts=[dict(target=prompt)], degrees=list(levels), pictures=len(next(iter(latents.values())))))
+            o | dict(stop_early=stop_early and measure is not None),
+            dict(prompts=[dict(target=prompt)], degrees=list(levels), pictures=len(latents[min(latents)])))
     trained.info['range'] = [min(0., *levels), max(0., *levels)]
     return trained

@@ -3,12 +3,13 @@
 # %% auto #0
 __all__ = ['Embedder', 'Reader', 'card', 'load']
 
-# %% ../../nbs/zoo/10_checkpoints.ipynb #ef87f685
+# %% ../../nbs/zoo/10_checkpoints.ipynb #bb5ead4b
 import json
 from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from ..core.adapters import Adapter
 from ..core.diffuser import Diffuser
 from ..core.hub import check, find, shipped
 from .doodles import ATTRIBUTES
@@ -62,7 +63,7 @@ class Reader:
         return {k: v.clamp(ATTRIBUTES[k].low, ATTRIBUTES[k].high) if k in ATTRIBUTES else v
                 for k,v in read.items()}
 
-# %% ../../nbs/zoo/10_checkpoints.ipynb #f28a822b
+# %% ../../nbs/zoo/10_checkpoints.ipynb #dfa01e58
 def card(
     name:str, # A checkpoint of the zoo, or its folder
 )->dict: # What it is, how it was made, which gates it met
@@ -71,7 +72,7 @@ def card(
 
 def load(
     name:str, # A checkpoint of the zoo, or its folder
-): # `Diffuser`, `Embedder` or `Reader`, in fp32
+): # `Diffuser`, `Embedder`, `Reader` or `Adapter`, in fp32
     "Open a checkpoint of the zoo after making sure that its files are whole"
     folder = check(find(name, shipped()))
     if not (folder/'card.json').exists():
@@ -88,4 +89,6 @@ def _open_reader(folder):
     from transformers import ResNetForImageClassification
     return Reader(ResNetForImageClassification.from_pretrained(folder, dtype=torch.float32))
 
-_OPEN = dict(diffuser=Diffuser.load, embedder=_embedder, reader=_open_reader)
+def _adapter(folder): return Adapter.load(folder).float()
+
+_OPEN = dict(diffuser=Diffuser.load, embedder=_embedder, reader=_open_reader, adapter=_adapter)
