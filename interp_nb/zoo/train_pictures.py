@@ -416,7 +416,7 @@ def measure_vae(d, world:World, n:int=512)->dict[str, dict]:
     mse = torch.cat([((d.decode(d.encode_image(b))-b)**2).mean((1,2,3)) for b in x.split(64)])
     return {'autoencoder PSNR, dB': _gate((-10*mse.log10()).mean(), 27.)}
 
-# %% ../../nbs/zoo/11_train_pictures.ipynb #0e492bd0
+# %% ../../nbs/zoo/11_train_pictures.ipynb #58a90880
 def _draw_all(d, prompts:list[str], seed:int=0, **kw)->Tensor: # One picture a prompt
     n = len(prompts)
     seeds = list(range(seed, seed+n))
@@ -426,7 +426,6 @@ def measure_samples(
     d, # `Diffuser`
     reader, # `Reader`
     class_gate:float=.9, # Least share of objects of the right class
-    style_gate:float=.8, # Least share of pictures in the right style
     attributes:bool=True, # Also each attribute word against its opposite?
     n:int=126, # Pictures for class and for style; a third as many for each attribute word
     **kw, # Passed to `d.sample`
@@ -436,7 +435,7 @@ def measure_samples(
     read = reader(_draw_all(d, captions(scenes, 1, detail=.6), **kw))
     out = {'class right': _gate((read['class'].argmax(1)==scenes['class']).float().mean(), class_gate)}
     read = reader(_draw_all(d, captions(styled, 2, detail=.6), 500, **kw))
-    out['style right'] = _gate((read['style'].argmax(1)==styled['style']).float().mean(), style_gate)
+    out['style right'] = _gate((read['style'].argmax(1)==styled['style']).float().mean(), .8)
     truth = table(20000, HELD_OUT)
     for k,(low,high) in (opposites() if attributes else {}).items():
         a, b = (reader(_draw_all(d, [p]*(n//3), 900, **kw))[k].mean() for p in (low, high))
@@ -542,7 +541,7 @@ def ship(
         write_atomic(tmp/'card.json', json.dumps(c, indent=1)+'\n')
     return c
 
-# %% ../../nbs/zoo/11_train_pictures.ipynb #0c57de4f
+# %% ../../nbs/zoo/11_train_pictures.ipynb #c20498a1
 def _save_clip(root, out):
     from safetensors.torch import load_model
     from transformers import CLIPModel
@@ -565,7 +564,7 @@ def _measure_base(d, w, out):
     return measure_vae(d, w) | measure_samples(d, load(out/'doodle-reader'), guidance=g)
 def _measure_turbo(d, w, out):
     from interp_nb.zoo.checkpoints import load
-    return measure_samples(d, load(out/'doodle-reader'), class_gate=.85, style_gate=0., attributes=False)
+    return measure_samples(d, load(out/'doodle-reader'), class_gate=.85, attributes=False)
 
 # %% ../../nbs/zoo/11_train_pictures.ipynb #f896e7ba
 NAMES = {
