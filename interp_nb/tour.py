@@ -12,10 +12,12 @@ from pathlib import Path
 import interp_nb
 from .core.hub import write_atomic
 
-# %% ../nbs/90_tour.ipynb #063fc863
+# %% ../nbs/90_tour.ipynb #c3564cf9
 CHAPTERS = (
     'interp_nb.diffusion.targets',
     'interp_nb.diffusion.distillation',
+    'interp_nb.diffusion.calibration',
+    'interp_nb.diffusion.transfer',
 )
 
 # %% ../nbs/90_tour.ipynb #4eee92f1

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ZOO', 'measure_slider', 'train_zoo', 'ship_adapter']
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #7e45f882
+# %% ../../nbs/diffusion/05_recipes.ipynb #bc4ee789
 import json
 from difflib import get_close_matches
 from functools import partial
@@ -17,28 +17,28 @@ from ..core.hub import atomic_folder, sha256, write_atomic
 from .calibration import calibrate, curve, read_attribute, sweep
 from .sliders import train_slider, train_visual_slider
 from ..zoo.checkpoints import load
-from ..zoo.doodles import draw, opposites, table
+from ..zoo.doodles import ATTRIBUTES, draw, opposites, table
 from ..zoo.train_pictures import _gate, _gate_row, _stage_row, _stages, _unmet
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #78780d55
+# %% ../../nbs/diffusion/05_recipes.ipynb #0f35f129
 def _words(name, attribute, out, **kw):
     "A slider between the two words of an attribute"
     low, high = opposites()[attribute]
     return train_slider(load('doodle'), 'a person', high, low, name=name, out=out, stop_early=False, **kw)
 
-def _pictures(name, attribute, out, n=32, **kw):
+def _pictures(name, attribute, out, n=256, **kw):
     "A slider between drawings that differ in one attribute alone"
     faces = table(n, 1, p_face=1., p_style=0.)
     def at(v): return draw(faces | {attribute: torch.full((n,), v)})
     return train_visual_slider(load('doodle'), {-1: at(-1.), 1: at(1.)}, 'a person', name=name, out=out,
         stop_early=False, **kw)
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #e643a7ba
+# %% ../../nbs/diffusion/05_recipes.ipynb #d1f866da
 _HOW = dict(smile=partial(_words, eta=2.), age=_words, hair=_words, glasses=_words, skin=_words,
-    brows=partial(_pictures, steps=300))
+    brows=partial(_pictures, steps=400, sites='full', rank=2, alpha=2.))
 ZOO = {f'doodle-slider-{k}': f'Moves {k} of the faces that `doodle` draws, one standard deviation a unit.' for k in _HOW}
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #efcb82f3
+# %% ../../nbs/diffusion/05_recipes.ipynb #2c7d270e
 def measure_slider(
     adapter:Adapter, # Calibrated
     attribute:str, # What it moves
@@ -50,11 +50,12 @@ def measure_slider(
     def ends(c): return c.effects[max(c.effects)].estimate - c.effects[min(c.effects)].estimate
     base = curve(sweep(load('doodle'), adapter, 'a person', scales, seeds, read, steps=10, guidance=3.))
     student = curve(sweep(load('doodle-turbo'), adapter, 'a person', scales, seeds, read))
-    return {'from end to end of its range, standard deviations': _gate(ends(base), 1.5),
+    a, sd = ATTRIBUTES[attribute], float(table(20000, 1)[attribute].std())
+    return {'from end to end of its range, share of the world\'s': _gate(ends(base)*sd/(a.high-a.low), .5),
         'monotone, mean rank correlation': _gate(base.monotonicity.estimate, .8),
         'kept by doodle-turbo, share of the effect': _gate(ends(student)/ends(base), .7)}
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #16feb222
+# %% ../../nbs/diffusion/05_recipes.ipynb #bd277496
 def train_zoo(
     name:str, # One of `ZOO`
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -72,7 +73,9 @@ def train_zoo(
     raw = raw.half().float() # as it will be read
     adapter, gates = raw, {}
     if not fast:
-        adapter = calibrate(raw, load('doodle'), read_attribute(attribute), steps=10, guidance=3.)
+        fine = [s*o for s in (-1, 1) for o in (.125, .25, .375, .5, .625, .75, 1., 1.25, 1.5, 2., 3.)]
+        adapter = calibrate(raw, load('doodle'), read_attribute(attribute), scales=fine, seeds=range(16),
+            steps=10, guidance=3.)
         gates = measure_slider(adapter, attribute)
     return ship_adapter(adapter, zoo, ZOO[name], gates, _stages(root, [name]))
 
