@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_slider', 'strengths_of', 'strip', 'explorer', 'Desk', 'Panel', 'panel']
 
-# %% ../../nbs/diffusion/045_panel.ipynb #7d104df8
+# %% ../../nbs/diffusion/045_panel.ipynb #178b9b37
 import asyncio, html, io
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,18 +17,21 @@ from torch import Tensor
 from ..core.adapters import Adapter
 from ..core.diffuser import Diffuser
 from ..core.figures import data_uri, to_pil
+from ..core.hub import find, shipped
 from ..core.widgets import Frames
-from ..zoo.checkpoints import load
+from ..zoo.checkpoints import card, load
 
-# %% ../../nbs/diffusion/045_panel.ipynb #c6012b0f
+# %% ../../nbs/diffusion/045_panel.ipynb #7a089b69
 def open_slider(
     name, # Name of a shipped slider, a file, a folder; or an `Adapter`
 )->Adapter:
     "The slider that `name` stands for"
     if isinstance(name, Adapter): return name
-    a = Adapter.load(name) if Path(name).expanduser().exists() else load(name)
-    if not isinstance(a, Adapter): raise ValueError(f'{name} is no slider but a {type(a).__name__}')
-    return a
+    if str(name) not in shipped():
+        if Path(name).expanduser().exists(): return Adapter.load(name)
+        if isinstance(find(name), str): raise ValueError(f'{name}: a slider is opened from a file or a folder; download it')
+    if (kind := card(name)['kind'])!='adapter': raise ValueError(f'{name} is no slider but a {kind}')
+    return load(name)
 
 def _known(what, name, names):
     if name not in names: raise ValueError(f'no {what} is called {name!r}; there are {", ".join(names)}')
