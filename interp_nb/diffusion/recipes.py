@@ -33,9 +33,9 @@ def _pictures(name, attribute, out, n=256, **kw):
     return train_visual_slider(load('doodle'), {-1: at(-1.), 1: at(1.)}, 'a person', name=name, out=out,
         stop_early=False, **kw)
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #d1f866da
+# %% ../../nbs/diffusion/05_recipes.ipynb #5ab9da0a
 _HOW = dict(smile=partial(_words, eta=2.), age=_words, hair=_words, glasses=_words, skin=_words,
-    brows=partial(_pictures, steps=400, sites='full', rank=2, alpha=2.))
+    brows=partial(_pictures, steps=400, sites='noxattn', rank=2, alpha=2.))
 ZOO = {f'doodle-slider-{k}': f'Moves {k} of the faces that `doodle` draws, one standard deviation a unit.' for k in _HOW}
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #2c7d270e
