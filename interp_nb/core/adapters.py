@@ -5,19 +5,21 @@
 # %% auto #0
 __all__ = ['SITES', 'DEFAULT', 'network', 'match', 'Adapter', 'Dial', 'compose', 'interpolate', 'Likeness', 'compare']
 
-# %% ../../nbs/core/10_adapters.ipynb #3cdb7630
+# %% ../../nbs/core/10_adapters.ipynb #62d7f59c
 import fnmatch, math, re
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
+from .formats import read, write
 from .hub import shipped
 from .levels import is_flow
 
-# %% ../../nbs/core/10_adapters.ipynb #c84c1a45
+# %% ../../nbs/core/10_adapters.ipynb #22eb0313
 _ATTN = r'to_q|to_k|to_v|to_out\.0'
 _JOINT = r'add_q_proj|add_k_proj|add_v_proj|to_add_out'
 _CONV = r'resnets\.\d+\.(conv1|conv2|time_emb_proj|conv_shortcut)|(down|up)samplers\.\d+\.conv'
@@ -27,11 +29,12 @@ _UNET = dict(
 _UNET |= {'xattn-strict': r'.*attn2\.(to_k|to_v)', 'hspace': rf'mid_block\.{_UNET["noxattn"]}',
     'hspace-last': r'mid_block\.resnets\.1\.conv2'}
 _UNET |= {k: rf'{k}_block.*{_UNET["full"]}' for k in ('down', 'mid', 'up')}
-_DIT = dict(attention=rf'.*attn2?\.({_ATTN}|{_JOINT})',
-    full=rf'.*blocks\.\d+\.(attn2?\.({_ATTN}|{_JOINT})|ff\w*\.net\.(0\.proj|2)|proj_mlp|proj_out)')
+_DIT = dict(attention=rf'.*attn\d?\.({_ATTN}|{_JOINT})',
+    full=rf'.*blocks\.\d+\.(attn\d?\.({_ATTN}|{_JOINT})|ff\w*\.net\.(0\.proj|2)|proj_mlp|proj_out)')
 _QKV = r'[qkvo]_proj|qkv_proj|out_proj|query_key_value|dense|c_attn|c_proj'
 _MLP = r'(gate|up|down|gate_up)_proj|c_fc|c_proj|dense_h_to_4h|dense_4h_to_h|fc[12]'
-_LM = dict(attention=rf'.*att\w*\.({_QKV})', mlp=rf'.*mlp\.({_MLP})', full=rf'.*(att\w*\.({_QKV})|mlp\.({_MLP}))')
+_LM = dict(attention=rf'.*att\w*\.({_QKV})', mlp=rf'.*mlp\.({_MLP})',
+    full=rf'.*(att\w*\.({_QKV})|mlp\.({_MLP}))')
 SITES = dict(unet=_UNET, transformer=_DIT, lm=_LM) # Names of places, for each kind of network
 DEFAULT = dict(unet='noxattn', transformer='attention', lm='attention') # The place meant when none is named
 
@@ -67,7 +70,7 @@ def _layers(net): # name -> layer that an adapter can sit on, whatever is attach
         if fits(_bare(m)): out[n] = m
     return out
 
-# %% ../../nbs/core/10_adapters.ipynb #7d4da390
+# %% ../../nbs/core/10_adapters.ipynb #80f0a72f
 def match(
     model, # What `network` takes
     sites=None, # A named place (`SITES`), a pattern with `*`, or a list of those; None: the kind's default
@@ -84,19 +87,20 @@ def match(
     return [n for n in names if n in found]
 
 def _no_hit(net, kind, names, w): # why a place is none, and what would be one
-    near = get_close_matches(w, [*SITES[kind], *names], 2, .6)
+    near = get_close_matches(w, [*SITES[kind], *names], 1, .6)
     if any(fnmatch.fnmatchcase(n, w+'.*') for n in names): near = [w+'.*']
     elif any(fnmatch.fnmatchcase(n, '*'+w) for n in names): near = ['*'+w]
-    hint = f'did you mean {" or ".join(near)}? ' if near else ''
+    hint = f'did you mean {near[0]!r}? ' if near else ''
+    if other := [k for k,v in SITES.items() if w in v]: hint = f'it is a place of a {other[0]}. '
     return (f'{w!r} names no layer of this {type(_root(net)).__name__}; {hint}Places are '
         f'{", ".join(SITES[kind])}; layers have names such as {", ".join(names[len(names)//2:][:2])}')
 
-# %% ../../nbs/core/10_adapters.ipynb #2dc775d8
+# %% ../../nbs/core/10_adapters.ipynb #dc5b4710
 class Adapter(nn.Module):
-    "A low-rank change of some layers: `ΔW = alpha/r · up @ down` for each"
+    "A low-rank change of some layers, `ΔW = alpha/r · up @ down` for each; it keeps copies of the matrices"
     def __init__(self,
-        pairs:dict, # Layer -> `(down, up)`: `(r, in)`, `(out, r)`; convolutions `(r, in, h, w)`, `(out, r, 1, 1)`
-        alpha=None, # A number, or one for each layer; None: the ranks, so that `ΔW = up @ down`
+        pairs:dict, # Layer -> `(down, up)`, `(r, in)` and `(out, r)`; convolutions: `(…, h, w)` and `(…, 1, 1)`
+        alpha=None, # A number, or a dict with one for each layer; None: the ranks, so that `ΔW = up @ down`
         info:dict|None=None, # What is known of it, as JSON: `base`, `sites`, `prompts`, `range`, …
     ):
         super().__init__()
@@ -105,8 +109,9 @@ class Adapter(nn.Module):
             if d.shape[0]!=u.shape[1]: raise ValueError(
                 f'{n}: down has rank {d.shape[0]} and up {u.shape[1]}; they must agree')
         self.names, self.info = list(pairs), dict(info or {})
-        self.down = nn.ParameterList(nn.Parameter(d.detach(), requires_grad=False) for d,_ in pairs.values())
-        self.up = nn.ParameterList(nn.Parameter(u.detach(), requires_grad=False) for _,u in pairs.values())
+        def own(m): return nn.Parameter(m.detach().clone(), requires_grad=False)
+        self.down = nn.ParameterList(own(d) for d,_ in pairs.values())
+        self.up = nn.ParameterList(own(u) for _,u in pairs.values())
         if isinstance(alpha, dict): self.alphas = [float(alpha[n]) for n in self.names]
         else: self.alphas = [float(len(d) if alpha is None else alpha) for d in self.down]
 
@@ -142,7 +147,7 @@ def delta(self:Adapter,
     d, u, f = self.at(name)
     return f*(u.flatten(1)@d.flatten(1)).view(len(u), *d.shape[1:])
 
-# %% ../../nbs/core/10_adapters.ipynb #d02305c4
+# %% ../../nbs/core/10_adapters.ipynb #e7cde6df
 @patch(cls_method=True)
 def new(cls:Adapter,
     model, # What `network` takes
@@ -150,12 +155,13 @@ def new(cls:Adapter,
     rank:int=4, # Rank of each `ΔW`
     alpha:float=1., # `ΔW` is scaled by `alpha/rank`
     seed:int=0, # Seed of the random matrices
-    init:str='zero', # 'zero': random down, zero up, both trained; 'orthogonal': orthonormal up, fixed; zero down
+    init:str='zero', # 'zero': random down, zero up; 'orthogonal': zero down, orthonormal up that stays
     **info, # Further facts to remember
 )->Adapter: # That changes nothing yet; its parameters want gradients
     "Make an adapter to be trained"
     if rank<1: raise ValueError(f'rank={rank}: a whole number from 1 is needed')
-    if init not in ('zero', 'orthogonal'): raise ValueError(f"init={init!r}: there are 'zero' and 'orthogonal'")
+    if init not in ('zero', 'orthogonal'):
+        raise ValueError(f"init={init!r} is neither 'zero' nor 'orthogonal'")
     net, g = network(model), torch.Generator().manual_seed(seed)
     names, layers = match(net, sites), _layers(net)
     pairs = {n: _fresh(_bare(layers[n]), rank, init, g) for n in names}
@@ -165,11 +171,12 @@ def new(cls:Adapter,
     a.down.requires_grad_(True); a.up.requires_grad_(init=='zero')
     return a.to(next(net.parameters()).device)
 
-# %% ../../nbs/core/10_adapters.ipynb #be90f3a9
+# %% ../../nbs/core/10_adapters.ipynb #637aea68
 def _family(net): # 'sd', 'sdxl', 'sd3', 'flux', or a language model's type
     from interp_nb.core.families import FAMILIES
     net = _root(net); c = getattr(net, 'config', None)
-    if type(net).__name__=='UNet2DConditionModel': return 'sdxl' if c.addition_embed_type=='text_time' else 'sd'
+    if type(net).__name__=='UNet2DConditionModel':
+        return 'sdxl' if c.addition_embed_type=='text_time' else 'sd'
     known = {v:k for k,v in FAMILIES.items()}
     return known.get(type(net).__name__) or getattr(c, 'model_type', None)
 
@@ -188,13 +195,15 @@ def _fresh(layer, rank, init, g): # a pair that changes nothing
     up = torch.linalg.qr(torch.randn(o, rank, generator=g)).Q
     return torch.zeros(rank, *i), up.reshape(o, rank, *ones)
 
-# %% ../../nbs/core/10_adapters.ipynb #28c9fa10
+# %% ../../nbs/core/10_adapters.ipynb #dd5c708a
+_NAME = 'dial' # of our branch in a PEFT layer; the same every time, so that compiled graphs are used again
+
 class Dial:
     "The strength of an attached adapter; it may be turned while the model runs"
-    def __init__(self, scale, start, end, levels=None):
-        self.start, self.end, self._levels, self._layers = start, end, levels, []
-        self.scale = scale
-        self._window()
+    def __init__(self, scale=1., start=None, end=None, levels=None):
+        self._levels, self._layers = levels, []
+        self.start, self.end, self.scale = start, end, scale
+    def __repr__(self): return f'Dial(scale={self.scale.tolist()}, start={self.start}, end={self.end})'
     @property
     def scale(self): return self._scale
     @scale.setter
@@ -209,15 +218,11 @@ class Dial:
             if (_NAME in layer.active_adapters)!=on:
                 layer._active_adapter = [o for o in layer.active_adapters if o!=_NAME] + [_NAME]*on
 
-_NAME = 'dial' # of our branch in a PEFT layer; the same every time, so that compiled graphs are used again
-
-# %% ../../nbs/core/10_adapters.ipynb #1b4a7320
+# %% ../../nbs/core/10_adapters.ipynb #688e20a3
 class _Levels(NamedTuple):
     "Timesteps as the network gets them -> noise levels"
     table:Tensor|None # Of every training timestep; None: a flow, where it is timestep/unit
     unit:float=1.
-    @property
-    def top(self): return 1. if self.table is None else float(self.table.max())
     def __call__(self, t):
         if self.table is None: return t.float()/self.unit
         table = self.table.to(t.device)
@@ -229,38 +234,49 @@ def _levels(model): # of a model, or None
     s = getattr(model, 'scheduler', None)
     if s is None: return None
     if is_flow(s): # FLUX is told σ itself
-        return _Levels(None, 1. if _family(network(model))=='flux' else s.config.num_train_timesteps)
+        return _Levels(None, 1. if _family(network(model))=='flux' else float(s.config.num_train_timesteps))
     abar = s.alphas_cumprod.double().cpu()
     return _Levels(((1-abar)/abar)**.5)
 
-# %% ../../nbs/core/10_adapters.ipynb #dd5ea619
-@patch
-def _window(self:Dial): # checked bounds, or None
-    start, end, levels = self.start, self.end, self._levels
-    if start is None and end is None: return None
+# %% ../../nbs/core/10_adapters.ipynb #aae780c5
+def _bound(k): # `start` or `end`, checked when set
+    def set(self, v):
+        if v is not None: _check_level(k, v, self._levels)
+        setattr(self, '_'+k, None if v is None else float(v))
+    return property(lambda self: getattr(self, '_'+k), set)
+Dial.start, Dial.end = _bound('start'), _bound('end')
+
+def _check_level(k, v, levels):
     if levels is None: raise ValueError(
         'a window needs the noise levels; attach to a Diffuser or a pipeline rather than to a bare network')
-    low, high = 0. if end is None else end, math.inf if start is None else start
-    if not low<=high: raise ValueError(f'the window is empty: it starts at noise level {high:g} and ends at '
-        f'{low:g}; noise falls while a picture is drawn, so start must be above end')
-    for k,v in (('start', start), ('end', end)):
-        if v is not None and levels.top*10<v<math.inf: raise ValueError(f'{k}={v:g} is no noise level of this '
-            f'model, which has 0 to {levels.top:.3g} (s/a); ' + (f'timestep {v:g} has '
-            f'{float(levels(torch.tensor(v))):.3g}' if levels.table is not None else 'it is the share of noise'))
+    top = 1. if levels.table is None else float(levels.table.max())
+    if 0<=v<=10*top: return
+    if v==math.inf and k=='start': return
+    hint = ('' if levels.table is None or not 0<=v<len(levels.table) else
+        f'; timestep {v:g} has noise level {levels(torch.tensor(float(v))):.3g}')
+    raise ValueError(f"{k}={v:g} is no noise level of this model, where they run from 0 to {top:.3g}{hint}")
+
+@patch
+def _window(self:Dial): # lowest and highest noise level, or None
+    if self._start is None and self._end is None: return None
+    low, high = 0. if self._end is None else self._end, math.inf if self._start is None else self._start
+    if low>high: raise ValueError(
+        f'noise falls while a picture is drawn, so a window that starts at {high:g} cannot end at {low:g}')
     return low, high
 
-def _first(args, kwargs): # a tensor that has the batch as its first axis
+# %% ../../nbs/core/10_adapters.ipynb #76962092
+def _batch(args, kwargs): # a tensor that has the batch as its first axis
     named = [kwargs[k] for k in ('sample', 'hidden_states', 'input_ids', 'inputs_embeds') if k in kwargs]
-    return next(o for o in (*args, *named, *kwargs.values()) if torch.is_tensor(o) and o.ndim)
+    return [o for o in (*args, *named, *kwargs.values()) if torch.is_tensor(o) and o.ndim][0]
 
-# %% ../../nbs/core/10_adapters.ipynb #e1225603
 @patch
 def _before(self:Dial, net, args, kwargs): # before each forward of the network
     s, window = self._scale, self._window()
     if s.ndim or window:
-        x = _first(args, kwargs)
+        x = _batch(args, kwargs)
         n, s = len(x), s.to(x.device).reshape(-1)
-        if n%len(s): raise ValueError(f'{len(s)} scales for a batch of {n}; one each sample is needed')
+        if n%len(s): raise ValueError(
+            f'{len(s)} scales for a batch of {n}; one is needed, or one for each sample')
         s = s.repeat(n//len(s)) # guidance doubles the batch
     if window:
         t = torch.as_tensor(kwargs['timestep'] if 'timestep' in kwargs else args[1], device=x.device)
@@ -273,12 +289,12 @@ def _before(self:Dial, net, args, kwargs): # before each forward of the network
 @patch
 def _turn(self:Dial, layer, args, out): # after the up matrix
     s = self._now
-    if s.ndim==0: return out*s # also where `out` lies elsewhere
-    if len(out)!=len(s): raise ValueError(f'a layer sees a batch of {len(out)} where the network got {len(s)}; '
-        'here only one scale for all samples can be used')
+    if s.ndim==0: return out*s # a number needs no move to another device
+    if len(out)!=len(s): raise ValueError(f'a layer sees a batch of {len(out)} where the network got '
+        f'{len(s)}; here only one scale for all samples can be used')
     return out*s.to(out).view(-1, *[1]*(out.ndim-1))
 
-# %% ../../nbs/core/10_adapters.ipynb #bdad423b
+# %% ../../nbs/core/10_adapters.ipynb #a225189c
 def _wrap(layer, down, up, alpha): # a PEFT layer around whatever is there
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
@@ -298,10 +314,13 @@ def _take(net, name, wrapper): # out of whatever was attached meanwhile
     above, at = None, net.get_submodule(name)
     while at is not wrapper and hasattr(at, 'base_layer'): above, at = at, at.base_layer
     if at is not wrapper: return # others have removed it
+    if len(wrapper.lora_A)>1: # a LoRA was loaded meanwhile, and stays
+        wrapper.is_dial = False
+        return wrapper.delete_adapter(_NAME)
     if above is None: _put(net, name, wrapper.base_layer)
     else: above.base_layer = wrapper.base_layer
 
-# %% ../../nbs/core/10_adapters.ipynb #47c18008
+# %% ../../nbs/core/10_adapters.ipynb #b465683b
 @patch
 def _check(self:Adapter, net): # the network's layers, if all of ours are among them
     layers, made = _layers(net), f"it was made for {self.info.get('base') or 'another base'}"
@@ -314,6 +333,7 @@ def _check(self:Adapter, net): # the network's layers, if all of ours are among 
             f'{n}: the adapter maps {tuple(d.shape[1:])} to {len(u)}, the layer {i} to {o}; {made}')
     return layers
 
+# %% ../../nbs/core/10_adapters.ipynb #64cd5bb3
 @patch
 @contextmanager
 def attach(self:Adapter,
@@ -337,7 +357,35 @@ def attach(self:Adapter,
         dial.scale = scale
         yield dial
 
-# %% ../../nbs/core/10_adapters.ipynb #da84fe21
+# %% ../../nbs/core/10_adapters.ipynb #d4c67250
+_merges = WeakKeyDictionary() # layer -> what each merge would put back
+
+@patch
+def merge(self:Adapter,
+    model, # What `network` takes
+    scale:float=1., # Strength, for good
+): # A function that puts the old weights back, bit by bit
+    "Write the adapter into the weights of a `model`"
+    net, scale = network(model), float(scale)
+    layers = {n: _bare(m) for n,m in self._check(net).items() if n in self.names}
+    for n,m in layers.items():
+        if not m.weight.is_floating_point():
+            raise ValueError(f'{n} is quantized ({m.weight.dtype}); attach the adapter, it cannot be merged')
+    kept = {n: m.weight.detach().clone() for n,m in layers.items()}
+    with torch.no_grad():
+        for n,m in layers.items():
+            d = scale*self.delta(n).to(m.weight.device, torch.float32)
+            m.weight.copy_(m.weight.float() + (d.T if type(m).__name__=='Conv1D' else d))
+    for m in layers.values(): _merges.setdefault(m, []).append(kept)
+    @torch.no_grad()
+    def undo():
+        if late := [n for n,m in layers.items() if not _merges[m] or _merges[m][-1] is not kept]: raise RuntimeError(
+            f'another adapter was merged into {late[0]} after this one, or this one is undone already; '
+            'undo later merges first')
+        for n,m in layers.items(): m.weight.copy_(kept[n]); _merges[m].pop()
+    return undo
+
+# %% ../../nbs/core/10_adapters.ipynb #77682b10
 def compose(
     adapters, # Adapters of one base
     weights=None, # One number each; None: 1
@@ -345,8 +393,9 @@ def compose(
     "The weighted sum of adapters as one adapter"
     adapters = list(adapters)
     weights = [1.]*len(adapters) if weights is None else [float(o) for o in weights]
-    if not adapters or len(weights)!=len(adapters):
-        raise ValueError(f'{len(weights)} weights for {len(adapters)} adapters; one each, and one adapter or more')
+    if not adapters: raise ValueError('there is no adapter to compose')
+    if len(weights)!=len(adapters):
+        raise ValueError(f'{len(weights)} weights for {len(adapters)} adapters; one each is needed')
     pairs, alphas = {}, {}
     for n in dict.fromkeys(n for a in adapters for n in a.names):
         parts = [(*a.at(n)[:2], a.at(n)[2]*w) for a,w in zip(adapters, weights) if n in a.names]
@@ -366,7 +415,7 @@ def _stack(name, parts): # one pair and alpha for a sum of products
     up = torch.cat([u.detach().to(down.device)*(o/f) for _,u,o in parts], 1)
     return down, up, f*len(down)
 
-# %% ../../nbs/core/10_adapters.ipynb #9f2f4fbb
+# %% ../../nbs/core/10_adapters.ipynb #04ecd6f3
 @patch
 def __add__(self:Adapter, other:Adapter)->Adapter: return compose([self, other])
 @patch
@@ -379,8 +428,7 @@ def __mul__(self:Adapter, x:float)->Adapter: # matrices kept to the bit; alpha, 
     x, info = float(x), dict(self.info)
     if info.get('range') and x: info['range'] = sorted(o/x for o in info['range'])
     if info.get('unit') and x: info['unit'] = info['unit']/x
-    pairs = {n: (d.detach().clone(), u.detach().clone()) for n,d,u,_ in self}
-    return Adapter(pairs, {n: a*x for n,_,_,a in self}, info)
+    return Adapter({n: (d, u) for n,d,u,_ in self}, {n: a*x for n,_,_,a in self}, info)
 
 Adapter.__rmul__ = Adapter.__mul__
 
@@ -407,7 +455,7 @@ def _dot(a, b, name): # inner product of two `ΔW`, from matrices of the size of
     e, v = e.to(d.device), v.to(d.device)
     return f*g*float(((u.T@v)*(d@e.T)).sum())
 
-# %% ../../nbs/core/10_adapters.ipynb #de836300
+# %% ../../nbs/core/10_adapters.ipynb #eac0417e
 class Likeness(NamedTuple):
     "How alike two adapters are"
     cosine:float # Of all `ΔW` as one vector, layers that only one has included; -1 to 1
@@ -419,6 +467,16 @@ class Likeness(NamedTuple):
         f'(chance {self.chance[0]:.3f}), written {self.writes:.3f} (chance {self.chance[1]:.3f}); '
         f'{len(self.layers)} shared layers)')
 
+def _spaces(a, n): # orthonormal bases of what ΔW writes, `(out, k)`, and reads, `(in, k)`; `k`: its true rank
+    d, u, f = [o.detach().flatten(1).double().cpu() if torch.is_tensor(o) else o for o in a.at(n)]
+    (p, x), (q, y) = torch.linalg.qr(u), torch.linalg.qr(d.T)
+    left, s, right = torch.linalg.svd(f*x@y.T, full_matrices=False)
+    k = s>s.max()*1e-6
+    return p@left[:, k], q@right[k].T
+
+def _overlap(p, q): return float((p.T@q).square().sum()/max(min(p.shape[1], q.shape[1]), 1))
+
+# %% ../../nbs/core/10_adapters.ipynb #eb3fcda0
 def compare(
     a:Adapter,
     b:Adapter, # Of the same base
@@ -430,20 +488,12 @@ def compare(
         size = a.norm(n)*b.norm(n)
         rows[n] = (_dot(a, b, n)/size if size else 0., _overlap(va, vb), _overlap(ua, ub))
         chances.append([max(p.shape[1], q.shape[1])/len(p) for p,q in ((va, vb), (ua, ub))])
-    if not rows: raise ValueError('the adapters share no layer; they are of different bases, or sit at other sites')
-    size, mean = a.norm()*b.norm(), lambda o: sum(o)/len(o)
+    if not rows: raise ValueError(
+        'the adapters share no layer; they are of different bases, or sit at other sites')
+    size = a.norm()*b.norm()
     cosine = sum(_dot(a, b, n) for n in rows)/size if size else 0.
-    return Likeness(cosine, mean([o[1] for o in rows.values()]), mean([o[2] for o in rows.values()]),
-        tuple(mean(o) for o in zip(*chances)), rows)
-
-def _spaces(a, n): # orthonormal bases of what ΔW writes, `(out, k)`, and reads, `(in, k)`; k its true rank
-    d, u, f = [o.detach().flatten(1).double().cpu() if torch.is_tensor(o) else o for o in a.at(n)]
-    (p, x), (q, y) = torch.linalg.qr(u), torch.linalg.qr(d.T)
-    left, s, right = torch.linalg.svd(f*x@y.T, full_matrices=False)
-    k = s>s.max()*1e-6
-    return p@left[:, k], q@right[k].T
-
-def _overlap(p, q): return float((p.T@q).square().sum()/max(min(p.shape[1], q.shape[1]), 1))
+    _, reads, writes = [sum(o)/len(rows) for o in zip(*rows.values())]
+    return Likeness(cosine, reads, writes, tuple(sum(o)/len(rows) for o in zip(*chances)), rows)
 
 # %% ../../nbs/core/10_adapters.ipynb #19b0c912
 @patch
@@ -461,39 +511,12 @@ def random_like(self:Adapter,
     info |= dict(name=f"random, like {self.info.get('name') or 'unnamed'}", seed=seed)
     return Adapter(pairs, dict(zip(self.names, self.alphas)), info)
 
-# %% ../../nbs/core/10_adapters.ipynb #b5b70c57
-@patch
-def merge(self:Adapter,
-    model, # What `network` takes
-    scale:float=1., # Strength, for good
-): # A function that puts the old weights back, bit by bit
-    "Write the adapter into the weights of a `model`"
-    net, scale = network(model), float(scale)
-    layers = {n: _bare(m) for n,m in self._check(net).items() if n in self.names}
-    for n,m in layers.items():
-        if not m.weight.is_floating_point():
-            raise ValueError(f'{n} is quantized ({m.weight.dtype}); attach the adapter rather than merging it')
-    kept = {n: m.weight.detach().clone() for n,m in layers.items()}
-    with torch.no_grad():
-        for n,m in layers.items():
-            d = scale*self.delta(n).to(m.weight.device, torch.float32)
-            m.weight.copy_(m.weight.float() + (d.T if type(m).__name__=='Conv1D' else d))
-    version = {n: m.weight._version for n,m in layers.items()}
-    @torch.no_grad()
-    def undo():
-        if changed := [n for n,m in layers.items() if m.weight._version!=version[n]]: raise RuntimeError(
-            f'{changed[0]} was changed after this merge; undo later merges first')
-        for n,w in kept.items(): layers[n].weight.copy_(w)
-        version.update((n, m.weight._version) for n,m in layers.items())
-    return undo
-
-# %% ../../nbs/core/10_adapters.ipynb #edb86177
+# %% ../../nbs/core/10_adapters.ipynb #b9ded179
 @patch(cls_method=True)
 def load(cls:Adapter,
     path, # File, folder, or the name of a shipped adapter
 )->Adapter:
     "Read an adapter in any format that `interp_nb.core.formats` knows"
-    from interp_nb.core.formats import read
     return cls(*read(shipped().get(str(path), path)))
 
 @patch
@@ -502,6 +525,5 @@ def save(self:Adapter,
     format:str='peft', # 'peft', 'kohya' or 'comfyui'
 ):
     "Write the adapter with all that is known of it"
-    from interp_nb.core.formats import write
     pairs = {n: (d.detach(), u.detach()) for n,d,u,_ in self}
     write(path, pairs, dict(zip(self.names, self.alphas)), self.info, format)
