@@ -96,12 +96,15 @@ def train(
         typer.echo(f'interp-nb: stopped; `interp-nb train {name} --resume` goes on', err=True)
         raise typer.Exit(130) from None
 
-# %% ../nbs/91_cli.ipynb #cf7e16ef
+# %% ../nbs/91_cli.ipynb #0fc24c33
+def _unit(info):
+    "What strength 1 of a slider is, if that is known"
+    return f'; 1 is {info["unit_of"]}' if info.get('unit_of') else ''
+
 def _facts(card):
     "What a card says, line by line"
     if card.get('description'): yield card['description']
-    if card.get('range'): yield f'for {card.get("base")}, from {card["range"][0]:g} to {card["range"][1]:g}' + (
-        f'; 1 is {card["unit_of"]}' if card.get('unit_of') else '')
+    if r := card.get('range'): yield f'for {card.get("base")}, from {r[0]:g} to {r[1]:g}{_unit(card)}'
     if card.get('steps'): yield f'{card["steps"]} steps, guidance {card.get("default_guidance", 1):g}'
     gates = card.get('gates', {})
     missed = [f'{k} {g["value"]:.3g} (asked for {g["gate"]:g})' for k,g in gates.items() if not g['met']]
@@ -179,12 +182,12 @@ def _listed(module, name):
     got = {k: (t, ast.literal_eval(v) if v else None) for k,t,v in found}
     return {k: (_kind(t, v), v, about.get(k, '')) for k,(t,v) in got.items()}
 
-# %% ../nbs/91_cli.ipynb #22217537
+# %% ../nbs/91_cli.ipynb #55feac4a
 _TERMINAL = dict(
     levels='Instead of words: DEGREE=FOLDER of pictures, as in --levels -1=young --levels 1=old; '
         'pictures of one name belong together',
-    measure="Attribute of doodles that is read while training, such as age; or 'POSITIVE|NEGATIVE', two texts "
-        "that doodle-clip compares")
+    measure="Attribute of doodles that is read while training, such as age; or 'POSITIVE|NEGATIVE', "
+        "two texts that doodle-clip compares")
 
 def _trainers():
     "Arguments of the trainer from words, of the one from pictures, and what both pass on"
@@ -197,20 +200,20 @@ def _train_options():
         name, about = k.replace('_', '-'), _TERMINAL.get(k, about)
         flag = f'--{name}/--no-{name}' if kind is bool and default else f'--{name}'
         shown = str(default) if default not in (None, '', (), False) else False
-        info = typer.Option(flag, help=about, show_default=shown)
-        return inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind|None, info])
+        form = Annotated[kind|None, typer.Option(flag, help=about, show_default=shown)]
+        return inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=form)
     return [option(k, *v) for k,v in (words | pictures | more).items() if k != 'diffuser']
 
-# %% ../nbs/91_cli.ipynb #b4145c7b
+# %% ../nbs/91_cli.ipynb #e0668c7d
 def _pictures(folder, size):
     "`{name: (3, height, width)}` of the pictures in `folder`, cut to `size`"
     import torch, numpy as np
     from PIL import Image, ImageOps
-    h, w = size
-    files = [f for f in sorted(Path(folder).glob('*')) if f.suffix.lower() in ('.png', '.jpg', '.jpeg', '.webp')]
+    ends, (h, w) = ('.png', '.jpg', '.jpeg', '.webp'), size
+    files = [f for f in sorted(Path(folder).glob('*')) if f.suffix.lower() in ends]
     if not files: raise ValueError(f'{folder} is no folder with png, jpg or webp pictures in it')
-    fit = {f.stem: ImageOps.fit(Image.open(f).convert('RGB'), (w, h), Image.Resampling.LANCZOS) for f in files}
-    return {k: torch.from_numpy(np.array(o)).permute(2, 0, 1)/255 for k,o in fit.items()}
+    def fit(f): return np.array(ImageOps.fit(Image.open(f).convert('RGB'), (w, h), Image.Resampling.LANCZOS))
+    return {f.stem: torch.from_numpy(fit(f)).permute(2, 0, 1)/255 for f in files}
 
 def _degrees(levels, size):
     "`{degree: pictures}` from 'DEGREE=FOLDER', pictures of one name at one place"
@@ -226,17 +229,19 @@ def _degrees(levels, size):
             f'called {lost[0]}, as there is at another degree')
     return {k: torch.stack([v[n] for n in names]) for k,v in found.items()}
 
-# %% ../nbs/91_cli.ipynb #c4adc8f8
+# %% ../nbs/91_cli.ipynb #5189b244
 def _numbers(what, text, kind=float):
     "Numbers from text, commas between them"
     try: return [kind(o) for o in text.split(',')]
-    except ValueError: raise ValueError(f'{what} {text}: give numbers with commas between, such as -1,0,1') from None
+    except ValueError: raise ValueError(
+        f'{what} {text}: give numbers with commas between, such as -1,0,1') from None
 
 def _target(out, format):
     "The format of an adapter that goes to `out`; refuses what could not be written"
     file = Path(out).suffix == '.safetensors'
     format = format or ('kohya' if file else 'peft')
-    if format not in ('peft', 'kohya', 'comfyui'): raise ValueError(f'--format {format}: there are peft, kohya and comfyui')
+    if format not in (known := ('peft', 'kohya', 'comfyui')):
+        raise ValueError(f'--format {format}: there are {", ".join(known)}')
     if file == (format == 'peft'): raise ValueError(f'{out}: {format} is '
         + ('a folder, and this ends in .safetensors' if file else 'a file that ends in .safetensors'))
     if not file and Path(out).is_file(): raise FileExistsError(f'{out} is a file; {format} is a folder')
@@ -248,10 +253,11 @@ def _warned(f, *args, **kwargs):
         warnings.simplefilter('always', UserWarning)
         result = f(*args, **kwargs)
     for w in seen:
-        if w.category is UserWarning: typer.echo(f'interp-nb: warning: {" ".join(str(w.message).split())}', err=True)
+        said = ' '.join(str(w.message).split())
+        if w.category is UserWarning: typer.echo(f'interp-nb: warning: {said}', err=True)
     return result
 
-# %% ../nbs/91_cli.ipynb #1f952aee
+# %% ../nbs/91_cli.ipynb #870b185d
 def _fitting(given):
     "The trainer that the `given` options ask for: 'train_slider' or 'train_visual_slider'"
     words, pictures, more = _trainers()
@@ -266,8 +272,9 @@ def _measure(text):
     from interp_nb.diffusion.calibration import clip_direction, read_attribute
     return clip_direction(*text.split('|', 1)) if '|' in text else read_attribute(text)
 
+# %% ../nbs/91_cli.ipynb #2aa131a1
 def _train_slider(model, slider, format=None, **given):
-    "Train a slider from words or from pictures. What a preset or the model's card says comes before the defaults below."
+    "Train a slider from words or pictures. A preset or the model's card may know better defaults than these."
     given = {k: v for k,v in given.items() if v not in (None, [], ())}
     format, trainer = _target(slider, format), _fitting(given)
     from interp_nb.core.diffuser import Diffuser
@@ -284,11 +291,12 @@ def _train_slider(model, slider, format=None, **given):
     _warned(a.save, slider, format)
     typer.echo(f'{slider}: {a!r}')
 
-# %% ../nbs/91_cli.ipynb #347ac3a1
+# %% ../nbs/91_cli.ipynb #9158bc56
 def _add_train():
     "Make `_train_slider` a command, with the options of the trainers"
     run, word = _guard(_train_slider), inspect.Parameter.POSITIONAL_OR_KEYWORD
-    def argument(k, about): return inspect.Parameter(k, word, annotation=Annotated[str, typer.Argument(help=about)])
+    def argument(k, about):
+        return inspect.Parameter(k, word, annotation=Annotated[str, typer.Argument(help=about)])
     form = Annotated[str|None, typer.Option('--format', help='peft, kohya or comfyui; by default peft, '
         'and kohya for a name that ends in .safetensors')]
     ps = [argument('model', 'A shipped model, a folder, or owner/name on a model hub'),
@@ -299,16 +307,16 @@ def _add_train():
     sliders.command('train')(run)
 _add_train()
 
-# %% ../nbs/91_cli.ipynb #fd47c95d
+# %% ../nbs/91_cli.ipynb #1fcf9bf0
 def _named(texts):
     "`{name: slider}` and `{name: strength}` from NAME or NAME=STRENGTH"
     from interp_nb.diffusion.panel import open_slider
     found, fixed = {}, {}
     for text in texts:
-        name, _, strength = (text, '', '') if Path(text).exists() else text.rpartition('=') if '=' in text else (text, '', '')
-        if strength: fixed[name] = _numbers(f'--slider {name}', strength)[0]
-        elif name != text: raise ValueError(f'--slider {text}: there is no strength after the =')
+        bare = '=' not in text or Path(text).exists()
+        name, strength = (text, None) if bare else text.rsplit('=', 1)
         if name in found: raise ValueError(f'--slider {name} is given twice')
+        if strength is not None: fixed[name] = _numbers(f'--slider {name}', strength)[0]
         found[name] = _warned(open_slider, name)
     if not found: raise ValueError('no slider was given: --slider NAME, a shipped slider, a file or a folder')
     return found, fixed
@@ -317,16 +325,17 @@ def _strengths(text, found, fixed):
     "What to sweep"
     from interp_nb.diffusion.panel import strengths_of
     free = [a for k,a in found.items() if k not in fixed]
-    if text and not free: raise ValueError('--strengths: every slider has a strength of its own; leave it out of one')
-    return _numbers('--strengths', text) if text else strengths_of(free[0]) if free else [0.]
+    if not text: return strengths_of(free[0]) if free else [0.]
+    if not free: raise ValueError('--strengths: every slider has a strength of its own; leave it out of one')
+    return _numbers('--strengths', text)
 
-# %% ../nbs/91_cli.ipynb #4cc56c1a
+# %% ../nbs/91_cli.ipynb #e1e024a9
 @_slider_command
 def apply(
     model:str, # A shipped model, a folder, or owner/name on a model hub
     prompt:str, # What to draw
-    slider:list[str]=(), # NAME, or NAME=STRENGTH to keep it there; a shipped slider, a file or a folder; may be given again
-    strengths:str='', # Of sliders without one of their own, such as -2,-1,0,1,2; by default five over the useful range
+    slider:list[str]=(), # NAME or NAME=STRENGTH; a shipped slider, a file or a folder; may be given again
+    strengths:str='', # Of sliders without one of their own, such as -1,0,1; by default five over the range
     seeds:str='0', # Such as 0,1,2; a row each
     start:float|None=None, # Highest noise level at which sliders work; their own by default
     end:float|None=None, # Lowest noise level; their own by default
@@ -340,7 +349,8 @@ def apply(
     "Draw with one slider or several, at one strength or many."
     _picture_file(out)
     ks, (found, fixed) = _numbers('--seeds', seeds, int), _named(slider)
-    sweep, how = _strengths(strengths, found, fixed), dict(steps=steps, guidance=guidance, height=height, width=width)
+    sweep = _strengths(strengths, found, fixed)
+    how = dict(steps=steps, guidance=guidance, height=height, width=width)
     from interp_nb.core.figures import grid, to_pil
     from interp_nb.diffusion.panel import strip
     images = strip(model, found, prompt, sweep, ks, fixed, start, end, negative=negative,
@@ -349,12 +359,12 @@ def apply(
     cols = [f'{o:+g}' if o else '0' for o in sweep] if len(fixed) < len(found) else None
     _save(grid(images, rows=[f'seed {k}' for k in ks], cols=cols), out)
 
-# %% ../nbs/91_cli.ipynb #cc1fa139
+# %% ../nbs/91_cli.ipynb #ac1edd99
 @_slider_command
 def convert(
     slider:str, # A shipped slider, a folder, a safetensors file, or a .pt of the original sliders
     out:Path, # Where it goes: a folder for peft, a .safetensors file for the others
-    format:str='', # peft, kohya or comfyui; by default peft, and kohya for a name that ends in .safetensors
+    format:str='', # peft, kohya or comfyui; by default peft, and kohya for a .safetensors file
 ):
     "Write a slider in another format."
     format = _target(out, format)
@@ -363,28 +373,30 @@ def convert(
     _warned(a.save, out, format)
     typer.echo(f'{out}: {a!r}')
 
-# %% ../nbs/91_cli.ipynb #1e2ed0f5
-def _doubts(a, info):
+# %% ../nbs/91_cli.ipynb #ef12a96c
+def _doubts(a):
     "What of a slider may disappoint"
-    empty = sum(not float(u.abs().max()) or not float(d.abs().max()) for _,d,u,_ in a)
-    if any(not bool(t.isfinite().all()) for t in a.parameters()): yield 'some of its numbers are not finite'
-    if empty: yield f'{empty} of its {len(a)} layers change nothing'
-    if not info.get('base'): yield 'it does not say for which model it was made'
-    if not info.get('range'): yield 'its useful range is not known; `calibrate` finds it'
-    elif not info.get('unit_of'): yield 'its strength has no unit; `calibrate` gives it one'
+    still = sum(not (float(u.abs().max()) and float(d.abs().max())) for _,d,u,_ in a)
+    if not all(bool(t.isfinite().all()) for t in a.parameters()): yield 'some of its numbers are not finite'
+    if still: yield f'{still} of its {len(a)} layers change nothing'
+    if not a.info.get('base'): yield 'it does not say for which model it was made'
+    if not a.info.get('range'): yield 'its useful range is not known; `calibrate` finds it'
+    elif not a.info.get('unit_of'): yield 'its strength has no unit; `calibrate` gives it one'
 
 def _story(info):
     "What is known of a slider, line by line"
-    made = [f'for {info[k]}' if k == 'base' else f'{k} {info[k]}' for k in ('base', 'family', 'sites', 'seed', 'steps', 'trainer', 'version')
-            if info.get(k) not in (None, '')]
-    if made: yield 'made ' + ', '.join(made)
-    if r := info.get('range'): yield f'useful from {r[0]:g} to {r[1]:g}' + (f'; 1 is {info["unit_of"]}' if info.get('unit_of') else '')
-    window = [f'{w} noise level {info[k]:g}' for k,w in (('start', 'from'), ('end', 'down to')) if info.get(k) is not None]
-    if window: yield 'works ' + ' '.join(window)
-    for p in info.get('prompts', []):
-        if p.get('positive') or p.get('negative'): yield f"{p.get('target')}: from {p.get('negative') or '(nothing)'} to {p.get('positive') or '(nothing)'}"
-        elif p.get('target'): yield p['target']
+    facts = [f'{k} {info[k]}' for k in ('family', 'sites', 'seed', 'steps', 'trainer', 'version')
+        if info.get(k) not in (None, '')]
+    if base := info.get('base'): facts.insert(0, f'for {base}')
+    if facts: yield 'made ' + ', '.join(facts)
+    if r := info.get('range'): yield f'useful from {r[0]:g} to {r[1]:g}{_unit(info)}'
+    for k,w in (('start', 'from'), ('end', 'down to')):
+        if info.get(k) is not None: yield f'works {w} noise level {info[k]:g}'
+    for p in info.get('prompts') or []:
+        poles = [p.get(k) or '(nothing)' for k in ('negative', 'positive')]
+        yield f"{p.get('target', '')}: from {poles[0]} to {poles[1]}" if set(poles) != {'(nothing)'} else p['target']
 
+# %% ../nbs/91_cli.ipynb #58d40457
 @_slider_command
 def info(
     slider:str, # A shipped slider, a folder, a safetensors file, or a .pt of the original sliders
@@ -394,12 +406,15 @@ def info(
     from interp_nb.core.hub import shipped
     from interp_nb.diffusion.panel import open_slider
     a = _warned(open_slider, slider)
-    with warnings.catch_warnings(): warnings.simplefilter('ignore'); s = summary(shipped().get(slider, slider))
-    typer.echo(f'{typer.style(s["info"].get("name") or Path(slider).name, bold=True)}  {s["bytes"]/1e3:.0f} kB')
-    def said(d): return ', '.join(f'{k} ({v})' if len(d)>1 else f'{k}' for k,v in d.items())
-    held = f'alpha {said(s["alphas"])}, {said(s["dtypes"])}'
-    for line in (repr(a), held, *_story(s['info'])): typer.echo(f'    {line}')
-    for line in _doubts(a, s['info']): typer.echo(f'    {typer.style("note:", fg="yellow")} {line}')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        s = summary(shipped().get(slider, slider))
+    def said(counts): return ', '.join(f'{k} ({v})' if len(counts) > 1 else f'{k}' for k,v in counts.items())
+    name = typer.style(a.info.get('name') or Path(slider).name, bold=True)
+    typer.echo(f'{name}  {s["bytes"]/1e3:.0f} kB')
+    for line in (repr(a), f'alpha {said(s["alphas"])}, {said(s["dtypes"])}', *_story(a.info)):
+        typer.echo(f'    {line}')
+    for line in _doubts(a): typer.echo(f'    {typer.style("note:", fg="yellow")} {line}')
 
 # %% ../nbs/91_cli.ipynb #bdbf30d4
 def main():

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['open_slider', 'strengths_of', 'strip', 'explorer', 'Desk', 'Panel', 'panel']
 
-# %% ../../nbs/diffusion/045_panel.ipynb #178b9b37
-import asyncio, html, io
+# %% ../../nbs/diffusion/045_panel.ipynb #3ae85ae5
+import asyncio, html, io, math
 from contextlib import ExitStack
 from pathlib import Path
 import torch
-from ipywidgets import BoundedIntText, Button, Dropdown, FloatSlider, HBox, HTML, Image, IntSlider, Text, VBox
+from ipywidgets import BoundedIntText, Button, Dropdown, FloatSlider, HBox, HTML, Image, Text, VBox
 from fastcore.basics import patch
 from PIL import Image as Picture
 from torch import Tensor
@@ -21,7 +21,7 @@ from ..core.hub import find, shipped
 from ..core.widgets import Frames
 from ..zoo.checkpoints import card, load
 
-# %% ../../nbs/diffusion/045_panel.ipynb #7a089b69
+# %% ../../nbs/diffusion/045_panel.ipynb #a985fc68
 def open_slider(
     name, # Name of a shipped slider, a file, a folder; or an `Adapter`
 )->Adapter:
@@ -29,10 +29,12 @@ def open_slider(
     if isinstance(name, Adapter): return name
     if str(name) not in shipped():
         if Path(name).expanduser().exists(): return Adapter.load(name)
-        if isinstance(find(name), str): raise ValueError(f'{name}: a slider is opened from a file or a folder; download it')
+        if isinstance(find(name), str): raise ValueError(
+            f'{name}: a slider is opened from a file or a folder; download it')
     if (kind := card(name)['kind'])!='adapter': raise ValueError(f'{name} is no slider but a {kind}')
     return load(name)
 
+# %% ../../nbs/diffusion/045_panel.ipynb #b19f65ab
 def _known(what, name, names):
     if name not in names: raise ValueError(f'no {what} is called {name!r}; there are {", ".join(names)}')
 
@@ -55,7 +57,7 @@ def _sliders(adapters): # name -> Adapter
     if not adapters: raise ValueError('no slider was given')
     return {str(k): open_slider(a) for k,a in adapters.items()}
 
-# %% ../../nbs/diffusion/045_panel.ipynb #a35b635d
+# %% ../../nbs/diffusion/045_panel.ipynb #1ed18a22
 def _unit(a): return float(a.info.get('unit') or 1.)
 
 def _range(a): # lowest and highest value, in units
@@ -64,10 +66,13 @@ def _range(a): # lowest and highest value, in units
 
 def strengths_of(
     adapter:Adapter, # A slider
-    n:int=5, # How many
+    n:int=5, # How many; an odd number, so that 0 is in the middle
 )->list[float]: # In units, from one end of its useful range to the other
     "Strengths worth drawing"
-    return torch.linspace(*_range(adapter), n).tolist()
+    low, high = _range(adapter)
+    if not low<0<high: return [round(o, 2) for o in torch.linspace(low, high, n).tolist()]
+    half = torch.linspace(0, 1, n//2+1).tolist()
+    return [round(low*o, 2) for o in half[:0:-1]] + [0.] + [round(high*o, 2) for o in half[1:]]
 
 def _words(a): # what a slider's numbers are
     return f"strength; 1 is {a.info['unit_of']}" if a.info.get('unit_of') else 'strength'
@@ -78,7 +83,7 @@ def _how(d, most=None): # how to draw with a model, in at most so many steps
     guidance = 1. if d.guidance_kind()=='none' else d.card.get('default_guidance', 1.)
     return dict(steps=min(steps, most or steps), guidance=guidance)
 
-# %% ../../nbs/diffusion/045_panel.ipynb #13525239
+# %% ../../nbs/diffusion/045_panel.ipynb #3c30e640
 @torch.no_grad()
 def strip(
     model, # `Diffuser`, name or folder
@@ -95,17 +100,17 @@ def strip(
     "Draw every seed at every strength, one slider or several together"
     d, adapters, fixed, out = Diffuser.load(model), _sliders(adapters), fixed or {}, []
     for k in fixed: _known('slider', k, adapters)
-    x, ks = torch.tensor([float(o) for o in strengths]).repeat_interleave(len(seeds)), list(seeds)*len(strengths)
-    given = {k: v for k,v in dict(start=start, end=end).items() if v is not None}
+    x = torch.tensor([float(o) for o in strengths]).repeat_interleave(len(seeds))
+    ks, given = list(seeds)*len(strengths), {k: v for k,v in dict(start=start, end=end).items() if v is not None}
+    def window(a): return {k: a.info.get(k) for k in ('start', 'end')} | given
     with ExitStack() as stack:
-        dials = {n: stack.enter_context(a.attach(d, 0., **{k: a.info.get(k) for k in ('start', 'end')} | given))
-            for n,a in adapters.items()}
+        dials = {n: stack.enter_context(a.attach(d, 0., **window(a))) for n,a in adapters.items()}
         for ix in torch.arange(len(x)).split(batch):
             for n,dial in dials.items(): dial.scale = fixed.get(n, x[ix])*_unit(adapters[n])
             out.append(d.sample(prompt, [ks[i] for i in ix], **_how(d) | kw).float().cpu())
     return torch.cat(out).unflatten(0, (len(strengths), len(seeds)))
 
-# %% ../../nbs/diffusion/045_panel.ipynb #7f0c5466
+# %% ../../nbs/diffusion/045_panel.ipynb #00686760
 def explorer(
     models, # A model, a list, or a dict of them: `Diffuser`s, names or folders
     adapters, # A slider, a list, or a dict of them: `Adapter`s or names of the zoo
@@ -125,8 +130,8 @@ def explorer(
         seed=list(seeds), model=list(models))
     axes = {k: v for k,v in axes.items() if len(v)>1 or k in ('strength', 'seed')}
     n = len(adapters)*len(scales)*len(seeds)*len(models)
-    if not 0<n<=limit: raise ValueError(f'{len(adapters)} sliders × {len(scales)} strengths × {len(seeds)} seeds '
-        f'× {len(models)} models make {n} frames; 1 to {limit} are right')
+    if not 0<n<=limit: raise ValueError(f'{len(adapters)} sliders × {len(scales)} strengths × '
+        f'{len(seeds)} seeds × {len(models)} models make {n} frames; 1 to {limit} are right')
     images = torch.stack([torch.stack([strip(d, {k: a}, prompt, scales, seeds, **_how(d, steps) | kw)
         for d in models.values()], 2) for k,a in adapters.items()])
     return Frames(images.flatten(0, 3), width=width, **axes)
@@ -185,7 +190,7 @@ def _paint(self:Desk, prompt, seed, scales, model, wait):
         with torch.no_grad(): return _png(self.models[model].sample(prompt, seed, **self.how[model])[0])
     finally: self._rest(model)
 
-# %% ../../nbs/diffusion/045_panel.ipynb #91f3051e
+# %% ../../nbs/diffusion/045_panel.ipynb #177786cb
 @patch
 def draw(self:Desk,
     prompt:str, # What to draw
@@ -196,7 +201,8 @@ def draw(self:Desk,
 )->bytes: # PNG, 256 pixels wide or more
     "The picture that some setting of the sliders makes"
     if not self.dials: raise ValueError('the panel is closed; open another')
-    model, scales = next(iter(self.models)) if model is None else model, {k: v for k,v in (scales or {}).items() if v}
+    model = next(iter(self.models)) if model is None else model
+    scales = {k: v for k,v in (scales or {}).items() if v}
     _known('model', model, self.models)
     for k in scales: _known('slider', k, self.adapters)
     key = prompt, seed, tuple(sorted(scales.items())), model, wait if scales else 0.
@@ -205,26 +211,31 @@ def draw(self:Desk,
         self._seen[key] = self._paint(prompt, seed, scales, model, wait)
     return self._seen[key]
 
-# %% ../../nbs/diffusion/045_panel.ipynb #5b97203c
+# %% ../../nbs/diffusion/045_panel.ipynb #3f44e953
+_STYLE, _WIDE = dict(description_width='10em'), dict(width='28em')
+
 def _slider(name, a): # a control
     low, high = _range(a)
-    return FloatSlider(0., min=min(low, 0.), max=max(high, 0.), step=(high-low)/40, description=name, tooltip=_words(a),
-        readout_format='+.2f', style=dict(description_width='10em'), layout=dict(width='28em'))
+    step = 10**math.floor(math.log10((high-low)/40+1e-12))
+    low, high = (round(f(o/step)*step, 9) for f,o in ((math.ceil, min(low, 0.)), (math.floor, max(high, 0.))))
+    return FloatSlider(0., min=low, max=high, step=step, description=name, tooltip=_words(a),
+        readout_format='+.2f', style=_STYLE, layout=_WIDE)
 
-# %% ../../nbs/diffusion/045_panel.ipynb #53c4ad7e
+# %% ../../nbs/diffusion/045_panel.ipynb #74373fa9
 class Panel(VBox):
     "Sliders, prompt, seed and model, and the picture that they make"
     def __init__(self, desk:Desk, prompt:str, seed:int):
-        names, style = list(desk.models), dict(description_width='10em')
-        self.desk, self._due = desk, None
+        names, self.desk, self._due = list(desk.models), desk, None
         self.sliders = {n: _slider(n, a) for n,a in desk.adapters.items()}
-        self.prompt = Text(prompt, description='prompt', continuous_update=False, style=style, layout=dict(width='28em'))
-        self.seed = BoundedIntText(seed, min=0, max=2**31-1, description='seed', style=style)
-        self.model = Dropdown(options=names, value=names[0], description='model', style=style)
-        self.wait = FloatSlider(0., min=0., max=.9, step=.05, description='wait, share of steps', style=style,
-            tooltip='steps that are left to the model alone', layout=dict(width='28em'))
+        text = dict(continuous_update=False, style=_STYLE, layout=_WIDE)
+        self.prompt = Text(prompt, description='prompt', **text)
+        self.seed = BoundedIntText(seed, min=0, max=2**31-1, description='seed', style=_STYLE)
+        self.model = Dropdown(options=names, value=names[0], description='model', style=_STYLE)
+        self.wait = FloatSlider(0., min=0., max=.9, step=.05, description='wait, share of steps',
+            tooltip='steps that are left to the model alone', style=_STYLE, layout=_WIDE)
         self.zero, self.note = Button(description='all to 0'), HTML()
-        self.before, self.after = (Image(format='png', tooltip=o) for o in ('without sliders', 'with sliders'))
+        said = 'without sliders', 'with sliders'
+        self.before, self.after = (Image(format='png', tooltip=o) for o in said)
         self.controls = [*self.sliders.values(), self.wait, self.prompt, self.seed, self.model]
         pictures = [VBox([HTML(o.tooltip), o]) for o in (self.before, self.after)]
         super().__init__([HBox(pictures), self.note, *self.controls, self.zero])
@@ -232,10 +243,17 @@ class Panel(VBox):
         self.zero.on_click(self._reset)
         self.redraw()
 
+    def close(self):
+        "Take the sliders off the models and the panel off the page"
+        if self._due is not None: self._due.cancel(); self._due = None
+        for o in getattr(self, 'controls', ()): o.unobserve_all()
+        self.desk.close()
+        super().close()
+
     def __repr__(self):
         return f'Panel({", ".join(f"{k} {o.value:+g}" for k,o in self.sliders.items())}; {self.model.value})'
 
-# %% ../../nbs/diffusion/045_panel.ipynb #dda64d76
+# %% ../../nbs/diffusion/045_panel.ipynb #5a2c22e0
 @patch
 def _soon(self:Panel, change=None): # ask for a drawing
     try: loop = asyncio.get_running_loop()
@@ -247,17 +265,17 @@ def redraw(self:Panel):
     "Draw what the controls say, now; an error is shown in the panel"
     if self._due is not None: self._due.cancel(); self._due = None
     what = dict(prompt=self.prompt.value, seed=self.seed.value, model=self.model.value)
-    scales = {k: o.value for k,o in self.sliders.items()}
+    scales = {k: round(o.value, 6) for k,o in self.sliders.items()}
     try: pictures = [self.desk.draw(scales=s, wait=self.wait.value, **what) for s in ({}, scales)]
     except Exception as e: self.note.value = f'<b>{type(e).__name__}</b>: {html.escape(str(e))}'; return
     self.before.value, self.after.value = pictures
     self.note.value = ''
 
+# %% ../../nbs/diffusion/045_panel.ipynb #3a92a53b
 @patch
 def _reset(self:Panel, button=None): # all sliders to 0, one drawing
-    with ExitStack() as stack:
-        for o in self.sliders.values(): o.unobserve(self._soon, 'value'); stack.callback(o.observe, self._soon, 'value')
-        for o in self.sliders.values(): o.value = 0.
+    for o in self.sliders.values():
+        o.unobserve(self._soon, 'value'); o.value = 0.; o.observe(self._soon, 'value')
     self._soon()
 
 @patch(as_prop=True)
@@ -265,14 +283,6 @@ def picture(self:Panel)->bytes: # PNG
     "What the panel shows with sliders; a drawing that is due is done first"
     if self._due is not None: self.redraw()
     return self.after.value
-
-@patch
-def close(self:Panel):
-    "Take the sliders off the models and the panel off the page"
-    if self._due is not None: self._due.cancel(); self._due = None
-    self.desk.close()
-    for o in self.controls: o.unobserve_all()
-    super(Panel, self).close()
 
 # %% ../../nbs/diffusion/045_panel.ipynb #8e75de4e
 def panel(
@@ -287,7 +297,7 @@ def panel(
     try: return Panel(desk, prompt, seed)
     except BaseException: desk.close(); raise
 
-# %% ../../nbs/diffusion/045_panel.ipynb #50b31899
+# %% ../../nbs/diffusion/045_panel.ipynb #b02373b4
 @patch
 def to_html(self:Panel)->str: # A fragment for any page
     "What the panel shows, without controls"
@@ -295,8 +305,8 @@ def to_html(self:Panel)->str: # A fragment for any page
         f'alt="{o.tooltip}"><figcaption>{o.tooltip}</figcaption></figure>' for o in (self.before, self.after))
     rows = ''.join(f'<tr><td>{html.escape(o.description)}</td><td>{html.escape(str(o.value))}</td></tr>'
         for o in self.controls)
-    return (f'<div style="display:flex;gap:1em;align-items:flex-start;font:14px system-ui,sans-serif">{pictures}'
-        f'<div><table>{rows}</table>{self.note.value}</div></div>')
+    look = 'display:flex;gap:1em;align-items:flex-start;font:14px system-ui,sans-serif'
+    return (f'<div style="{look}">{pictures}<div><table>{rows}</table>{self.note.value}</div></div>')
 
 @patch
 def _repr_mimebundle_(self:Panel, **kwargs):
