@@ -152,7 +152,7 @@ class _Grid:
         def v(o): return o.to(x).view(-1, 1, 1, 1)
         return v(nxt.a)*x0 + v(nxt.s)*(x - v(now.a)*x0)/v(now.s)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #13f25b2e
+# %% ../../nbs/diffusion/03_sliders.ipynb #cc2f2fbc
 class _Texts:
     "Embeddings of all rows, asked for by row and role"
     roles = ('target', 'positive', 'negative', 'neutral')
@@ -163,7 +163,8 @@ class _Texts:
     def __len__(self): return self.n
     def ask(self, x, told, row, roles): # the network's answers, one role for each sample
         pick = row*len(self.roles) + torch.tensor([self.roles.index(k) for k in roles], device=row.device)
-        return self.d.denoise(x, told.to(x.device), self.all.map(lambda v: v[pick]), self.guidance).output
+        x = x.to(self.d.dtype)
+        return self.d.denoise(x, told.to(x.device), self.all.map(lambda v: v[pick]), self.guidance).output.float()
 
 # %% ../../nbs/diffusion/03_sliders.ipynb #7df26cf9
 class _Walk(nn.Module):
@@ -242,7 +243,7 @@ class _Watch(nn.Module):
         self.idle.copy_(torch.zeros_like(self.idle) if grew else self.idle+1)
         return bool(self.idle>=patience)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #b956c221
+# %% ../../nbs/diffusion/03_sliders.ipynb #d2d0d0f4
 @contextmanager
 def _frozen(net, checkpointing): # gradients for the adapter alone
     was = [p for p in net.parameters() if p.requires_grad]
@@ -260,7 +261,7 @@ def _lesson(walk, watch, dial): # `step` of `fit`
             want, far = _teach(walk, dial)
         dial.scale = walk.sign
         got = walk.ask(['target']*len(walk.x))
-        loss = F.mse_loss(got.float(), want.float())
+        loss = F.mse_loss(got, want)
         yield 'loss', loss
         with torch.no_grad():
             watch.learnt(1 - loss/far.clamp_min(1e-12), i)
@@ -363,7 +364,7 @@ def _asked(target, positive, negative, preserve, prompts):
     if any(words.values()) or preserve: raise ValueError('give prompts, or target, positive and negative, not both')
     return read_prompts(prompts)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #59df2c50
+# %% ../../nbs/diffusion/03_sliders.ipynb #d105329b
 def _levels(levels): # {degree: pictures (n, 3, H, W)}, checked
     if not isinstance(levels, dict) or len(levels)<2: raise ValueError(
         'levels must map two degrees or more to pictures, as in {-1: low, 1: high}')
@@ -377,7 +378,7 @@ def _levels(levels): # {degree: pictures (n, 3, H, W)}, checked
 
 def _see(d, dial, latents, cond, s):
     "`step` of `fit` for pictures: all degrees of `batch` sets, with one noise and one level a set"
-    degrees, z = torch.tensor(list(latents)), torch.stack(list(latents.values())) # (degrees, n, c, h, w)
+    degrees, z = torch.tensor(list(latents)), torch.stack(list(latents.values())).float() # (degrees, n, c, h, w)
     space, guidance = ('flow' if d.prediction=='flow' else 'vp'), s.guidance if d.guidance_kind()=='embedded' else 1.
     grid = _Grid(d, 1000 if space=='vp' else s.grid, size=z.shape[-2:])
     def step(i, g):
@@ -388,8 +389,9 @@ def _see(d, dial, latents, cond, s):
         level = grid.level(k)
         dial.scale = degrees.repeat_interleave(s.batch)
         text = cond.map(lambda v: v.expand(len(x0), *v.shape[1:]))
-        got = d.denoise(add_noise(x0, n, level), grid.told[k].to(z.device), text, guidance).output
-        yield 'loss', F.mse_loss(got.float(), true_output(x0, n, level, d.prediction).float())*len(z)
+        x = add_noise(x0, n, level).to(d.dtype)
+        got = d.denoise(x, grid.told[k].to(z.device), text, guidance).output.float()
+        yield 'loss', F.mse_loss(got, true_output(x0, n, level, d.prediction))*len(z)
     return step
 
 # %% ../../nbs/diffusion/03_sliders.ipynb #bb54b968
