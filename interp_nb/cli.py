@@ -182,8 +182,11 @@ def _listed(module, name):
     got = {k: (t, ast.literal_eval(v) if v else None) for k,t,v in found}
     return {k: (_kind(t, v), v, about.get(k, '')) for k,(t,v) in got.items()}
 
-# %% ../nbs/91_cli.ipynb #55feac4a
+# %% ../nbs/91_cli.ipynb #81cb4f40
 _TERMINAL = dict(
+    preset='Named settings from the chapter on sliders; by default `default`, or `visual` with --levels',
+    preserve='Words put before all prompts in turn, so that what they name stays; may be given again',
+    prompts='Instead of target, positive and negative: a YAML file',
     levels='Instead of words: DEGREE=FOLDER of pictures, as in --levels -1=young --levels 1=old; '
         'pictures of one name belong together',
     measure="Attribute of doodles that is read while training, such as age; or 'POSITIVE|NEGATIVE', "
@@ -199,10 +202,10 @@ def _train_options():
     def option(k, kind, default, about):
         name, about = k.replace('_', '-'), _TERMINAL.get(k, about)
         flag = f'--{name}/--no-{name}' if kind is bool and default else f'--{name}'
-        shown = str(default) if default not in (None, '', (), False) else False
+        shown = str(default) if type(default) in (int, float) or k in more and default else False
         form = Annotated[kind|None, typer.Option(flag, help=about, show_default=shown)]
         return inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=form)
-    return [option(k, *v) for k,v in (words | pictures | more).items() if k != 'diffuser']
+    return [option(k, *v) for k,v in (words | pictures | words | more).items() if k != 'diffuser']
 
 # %% ../nbs/91_cli.ipynb #e0668c7d
 def _pictures(folder, size):
@@ -396,7 +399,7 @@ def _story(info):
         poles = [p.get(k) or '(nothing)' for k in ('negative', 'positive')]
         yield f"{p.get('target', '')}: from {poles[0]} to {poles[1]}" if set(poles) != {'(nothing)'} else p['target']
 
-# %% ../nbs/91_cli.ipynb #58d40457
+# %% ../nbs/91_cli.ipynb #ad10eec7
 @_slider_command
 def info(
     slider:str, # A shipped slider, a folder, a safetensors file, or a .pt of the original sliders
@@ -409,10 +412,10 @@ def info(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         s = summary(shipped().get(slider, slider))
-    def said(counts): return ', '.join(f'{k} ({v})' if len(counts) > 1 else f'{k}' for k,v in counts.items())
+    def said(c): return ', '.join(f'{k:.4g} ({v})' if len(c) > 1 else f'{k:.4g}' for k,v in c.items())
     name = typer.style(a.info.get('name') or Path(slider).name, bold=True)
     typer.echo(f'{name}  {s["bytes"]/1e3:.0f} kB')
-    for line in (repr(a), f'alpha {said(s["alphas"])}, {said(s["dtypes"])}', *_story(a.info)):
+    for line in (repr(a), f'alpha {said(s["alphas"])}, {", ".join(s["dtypes"])}', *_story(a.info)):
         typer.echo(f'    {line}')
     for line in _doubts(a): typer.echo(f'    {typer.style("note:", fg="yellow")} {line}')
 
