@@ -95,11 +95,11 @@ def _no_hit(net, kind, names, w): # why a place is none, and what would be one
     return (f'{w!r} names no layer of this {type(_root(net)).__name__}; {hint}Places are '
         f'{", ".join(SITES[kind])}; layers have names such as {", ".join(names[len(names)//2:][:2])}')
 
-# %% ../../nbs/core/10_adapters.ipynb #dc5b4710
+# %% ../../nbs/core/10_adapters.ipynb #1c88ad65
 class Adapter(nn.Module):
     "A low-rank change of some layers, `ΔW = alpha/r · up @ down` for each; it keeps copies of the matrices"
     def __init__(self,
-        pairs:dict, # Layer -> `(down, up)`, `(r, in)` and `(out, r)`; convolutions: `(…, h, w)` and `(…, 1, 1)`
+        pairs:dict, # Layer -> `(down, up)`, `(r, in)` and `(out, r)`; convolutions `(…, h, w)`, `(…, 1, 1)`
         alpha=None, # A number, or a dict with one for each layer; None: the ranks, so that `ΔW = up @ down`
         info:dict|None=None, # What is known of it, as JSON: `base`, `sites`, `prompts`, `range`, …
     ):
@@ -118,9 +118,9 @@ class Adapter(nn.Module):
     def __iter__(self): return iter(zip(self.names, self.down, self.up, self.alphas))
     def __len__(self): return len(self.names)
     def __repr__(self):
-        n = sum(o.numel() for o in self.parameters())
+        n, layers = sum(o.numel() for o in self.parameters()), f"layer{'s'*(len(self)>1)}"
         ranks = '/'.join(str(o) for o in sorted({len(d) for d in self.down}))
-        return (f"Adapter({self.info.get('name') or 'unnamed'}: rank {ranks} at {len(self)} layers "
+        return (f"Adapter({self.info.get('name') or 'unnamed'}: rank {ranks} at {len(self)} {layers} "
                 f"({_summary(self.names)}), {n:,} numbers)")
 
 # %% ../../nbs/core/10_adapters.ipynb #78ebd05a
@@ -357,7 +357,7 @@ def attach(self:Adapter,
         dial.scale = scale
         yield dial
 
-# %% ../../nbs/core/10_adapters.ipynb #d4c67250
+# %% ../../nbs/core/10_adapters.ipynb #f30eca8d
 _merges = WeakKeyDictionary() # layer -> what each merge would put back
 
 @patch
@@ -379,9 +379,9 @@ def merge(self:Adapter,
     for m in layers.values(): _merges.setdefault(m, []).append(kept)
     @torch.no_grad()
     def undo():
-        if late := [n for n,m in layers.items() if not _merges[m] or _merges[m][-1] is not kept]: raise RuntimeError(
-            f'another adapter was merged into {late[0]} after this one, or this one is undone already; '
-            'undo later merges first')
+        late = [n for n,m in layers.items() if not _merges[m] or _merges[m][-1] is not kept]
+        if late: raise RuntimeError(f'another adapter was merged into {late[0]} after this one, '
+            'or this one is undone already; undo later merges first')
         for n,m in layers.items(): m.weight.copy_(kept[n]); _merges[m].pop()
     return undo
 
