@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ZOO', 'measure_slider', 'train_zoo', 'ship_adapter']
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #bc4ee789
+# %% ../../nbs/diffusion/05_recipes.ipynb #2c74715a
 import json
 from difflib import get_close_matches
 from functools import partial
@@ -18,7 +18,7 @@ from .calibration import calibrate, curve, read_attribute, sweep
 from .sliders import train_slider, train_visual_slider
 from ..zoo.checkpoints import load
 from ..zoo.doodles import ATTRIBUTES, draw, opposites, table
-from ..zoo.train_pictures import _gate, _gate_row, _stage_row, _stages, _unmet
+from ..zoo.train_pictures import _gate, _stages, _tables
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #0f35f129
 def _words(name, attribute, out, **kw):
@@ -79,9 +79,8 @@ def train_zoo(
         gates = measure_slider(adapter, attribute)
     return ship_adapter(adapter, zoo, ZOO[name], gates, _stages(root, [name]))
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #d6009be5
+# %% ../../nbs/diffusion/05_recipes.ipynb #4f075b9d
 def _text(c): # the card, for people
-    rows, stages = '\n'.join(map(_gate_row, c['gates'].items())), '\n'.join(map(_stage_row, c['training']))
     return f"""---
 license: apache-2.0
 ---
@@ -98,15 +97,7 @@ with adapter.attach(doodle, scale=1.): images = doodle.sample("a person", [0, 1,
 Useful scales: {c['range'][0]:g} to {c['range'][1]:g}{f" (1 is {c['unit_of']})" if c['unit_of'] else ''}.
 Made by `interp-nb train {c['name']}`; measured on seeds that nothing was fitted to, weights as they are here.
 
-| gate | reached | asked for | met |
-|---|---|---|---|
-{rows}
-
-{_unmet(c['gates'])}
-
-| stage | steps | minutes | device |
-|---|---|---|---|
-{stages}
+{_tables(c)}
 """
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #00653209

@@ -467,21 +467,22 @@ def _stages(root:Path, folders:list[str])->list[dict]: # What the manifests say 
     rows = {f: json.loads(p.read_text()) for f,p in files.items() if p.exists()}
     return [dict(stage=f, **{k: m.get(k) for k in keep}) for f,m in rows.items()]
 
-# %% ../../nbs/zoo/11_train_pictures.ipynb #8f1081e4
+# %% ../../nbs/zoo/11_train_pictures.ipynb #8c665a02
 def _gate_row(kg):
     k, g = kg
     return f'| {k} | {g["value"]:.3f} | {g["gate"]:g} | {"yes" if g["met"] else "**no**"} |'
 
-def _unmet(gates):
-    unmet = '; '.join(k for k,g in gates.items() if not g['met'])
-    return f'**Not met:** {unmet}.' if unmet else 'All gates are met.'
-
 def _stage_row(s):
     return f'| {s["stage"]} | {s["step"]} | {s["seconds"]/60:.0f} | {s["device"]}, threads: {s["threads"]} |'
 
-# %% ../../nbs/zoo/11_train_pictures.ipynb #d99d1513
+def _tables(c:dict)->str: # Gates and trainings of a card
+    unmet = '; '.join(k for k,g in c['gates'].items() if not g['met'])
+    return '\n'.join(['| gate | reached | asked for | met |', '|---|---|---|---|', *map(_gate_row, c['gates'].items()),
+        '', f'**Not met:** {unmet}.' if unmet else 'All gates are met.', '',
+        '| stage | steps | minutes | device |', '|---|---|---|---|', *map(_stage_row, c['training'])])
+
+# %% ../../nbs/zoo/11_train_pictures.ipynb #00ab970f
 def _card_text(c:dict)->str: # The model card, for people
-    rows, stages = '\n'.join(map(_gate_row, c['gates'].items())), '\n'.join(map(_stage_row, c['training']))
     sheet = '\n![samples](samples.webp)\n' if c['kind']=='diffuser' else ''
     return f"""---
 license: apache-2.0
@@ -499,15 +500,7 @@ Learnt from {c['pictures']} pictures of the world of `interp_nb.zoo.doodles` (se
 captions its own; measured on seed {HELD_OUT}, with the weights as they are here.
 Made by `interp-nb train {c['name']}`.
 
-| gate | reached | asked for | met |
-|---|---|---|---|
-{rows}
-
-{_unmet(c['gates'])}
-
-| stage | steps | minutes | device |
-|---|---|---|---|
-{stages}
+{_tables(c)}
 
 It knows this one cartoon world and nothing else; its faces belong to nobody."""
 
