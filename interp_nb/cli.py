@@ -376,7 +376,7 @@ def convert(
     _warned(a.save, out, format)
     typer.echo(f'{out}: {a!r}')
 
-# %% ../nbs/91_cli.ipynb #ef12a96c
+# %% ../nbs/91_cli.ipynb #10df8a6c
 def _doubts(a):
     "What of a slider may disappoint"
     still = sum(not (float(u.abs().max()) and float(d.abs().max())) for _,d,u,_ in a)
@@ -397,7 +397,8 @@ def _story(info):
         if info.get(k) is not None: yield f'works {w} noise level {info[k]:g}'
     for p in info.get('prompts') or []:
         poles = [p.get(k) or '(nothing)' for k in ('negative', 'positive')]
-        yield f"{p.get('target', '')}: from {poles[0]} to {poles[1]}" if set(poles) != {'(nothing)'} else p['target']
+        what = p.get('target', '')
+        yield f'{what}: from {poles[0]} to {poles[1]}' if set(poles) != {'(nothing)'} else what
 
 # %% ../nbs/91_cli.ipynb #ad10eec7
 @_slider_command

@@ -83,7 +83,7 @@ def _how(d, most=None): # how to draw with a model, in at most so many steps
     guidance = 1. if d.guidance_kind()=='none' else d.card.get('default_guidance', 1.)
     return dict(steps=min(steps, most or steps), guidance=guidance)
 
-# %% ../../nbs/diffusion/045_panel.ipynb #3c30e640
+# %% ../../nbs/diffusion/045_panel.ipynb #7dd9a78f
 @torch.no_grad()
 def strip(
     model, # `Diffuser`, name or folder
@@ -101,7 +101,8 @@ def strip(
     d, adapters, fixed, out = Diffuser.load(model), _sliders(adapters), fixed or {}, []
     for k in fixed: _known('slider', k, adapters)
     x = torch.tensor([float(o) for o in strengths]).repeat_interleave(len(seeds))
-    ks, given = list(seeds)*len(strengths), {k: v for k,v in dict(start=start, end=end).items() if v is not None}
+    ks = list(seeds)*len(strengths)
+    given = {k: v for k,v in dict(start=start, end=end).items() if v is not None}
     def window(a): return {k: a.info.get(k) for k in ('start', 'end')} | given
     with ExitStack() as stack:
         dials = {n: stack.enter_context(a.attach(d, 0., **window(a))) for n,a in adapters.items()}
