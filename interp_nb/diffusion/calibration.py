@@ -559,7 +559,7 @@ def _monotone(mine, chance):
             ', '.join(f'{k} {v:.2g}' for k,v in rise.items()) +
             f'; random directions {min(lost):.2g} to {max(lost):.2g}.')
 
-# %% ../../nbs/diffusion/035_calibration.ipynb #f29fa4b4
+# %% ../../nbs/diffusion/035_calibration.ipynb #d38632b0
 def _ratio(a, b, swap=False): # of spills, over sliders
     v = np.stack([np.stack(list(o.moved.values())) for o in (a, b)], -1) # (dial, seed, 2)
     if swap: v = np.where((np.arange(v.shape[1])%2==0)[None,:,None], v, v[...,::-1])
@@ -569,13 +569,15 @@ def _ratio(a, b, swap=False): # of spills, over sliders
 def _interferes(mine, words):
     a, b = _equal_pair(mine, words)
     def off(I): return np.mean([abs(e.estimate) for k,r in I.effects.items() for c,e in r.items() if c!=k])
+    def full(I): return np.mean(list(I.moved.values()))
     each = [f'{k} {a.moved[k].mean()/b.moved[k].mean():.2g}' for k in a.moved]
     return dict(claim="Sliders interfere less with other attributes than prompting does, at equal effect.",
         effect=_ratio(a, b), control=_ratio(a, b, swap=True), below=1., figure=_matrices(a, b),
         control_name='labels swapped for every other seed',
         note=f"By slider: {', '.join(each)}. What all faces share besides, in standard deviations: "
             f"sliders {off(a):.2g}, prompts {off(b):.2g}. The world draws its attributes independently, so "
-            "its words are hardly entangled; prompts are dialled here, by walking the text embedding.")
+            "its words are hardly entangled. Prompts are dialled here, by walking the text embedding; plain "
+            f"ones spill {full(words):.2g}, sliders at the equal effect {full(a):.2g}.")
 
 # %% ../../nbs/diffusion/035_calibration.ipynb #8150e77c
 def _adds(both):
