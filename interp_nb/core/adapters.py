@@ -195,7 +195,7 @@ def _fresh(layer, rank, init, g): # a pair that changes nothing
     up = torch.linalg.qr(torch.randn(o, rank, generator=g)).Q
     return torch.zeros(rank, *i), up.reshape(o, rank, *ones)
 
-# %% ../../nbs/core/10_adapters.ipynb #dd5c708a
+# %% ../../nbs/core/10_adapters.ipynb #1a3cc87c
 _NAME = 'dial' # of our branch in a PEFT layer; the same every time, so that compiled graphs are used again
 
 class Dial:
@@ -211,8 +211,8 @@ class Dial:
         s = torch.as_tensor(scale, dtype=torch.float32)
         if s.ndim>1 or not s.numel() or not torch.isfinite(s).all(): raise ValueError(
             f'scale must be a finite number, or one for each sample, not {scale!r}')
-        self._scale = self._now = s
-        self._switch(bool(s.any()))
+        self._scale, self._now, self._on = s, s, bool(s.any())
+        self._switch(self._on)
     def _switch(self, on): # bypass the branch, rather than multiply by zero
         for layer in self._layers:
             if (_NAME in layer.active_adapters)!=on:
@@ -264,7 +264,7 @@ def _window(self:Dial): # lowest and highest noise level, or None
         f'noise falls while a picture is drawn, so a window that starts at {high:g} cannot end at {low:g}')
     return low, high
 
-# %% ../../nbs/core/10_adapters.ipynb #76962092
+# %% ../../nbs/core/10_adapters.ipynb #9833a6d8
 def _batch(args, kwargs): # a tensor that has the batch as its first axis
     named = [kwargs[k] for k in ('sample', 'hidden_states', 'input_ids', 'inputs_embeds') if k in kwargs]
     return [o for o in (*args, *named, *kwargs.values()) if torch.is_tensor(o) and o.ndim][0]
@@ -284,7 +284,7 @@ def _before(self:Dial, net, args, kwargs): # before each forward of the network
         sigma = self._levels(t).expand(n)
         s = s*((sigma>=window[0]*(1-slack)) & (sigma<=window[1]*(1+slack)))
     self._now = s
-    if not torch.compiler.is_compiling(): self._switch(bool(s.any()))
+    if not torch.compiler.is_compiling(): self._switch(bool(s.any()) if window else self._on)
 
 @patch
 def _turn(self:Dial, layer, args, out): # after the up matrix
