@@ -85,7 +85,7 @@ def _moved_info(info, name): # where it lives now, and where it was made
     out = {k: v for k,v in info.items() if k!='origin'} | dict(base=name)
     return out if origin in (None, name) else out | dict(origin=origin)
 
-# %% ../../nbs/diffusion/04_transfer.ipynb #678a5867
+# %% ../../nbs/diffusion/04_transfer.ipynb #e48a7136
 def transfer(
     adapter:Adapter, # Trained on one model
     to, # The other: a `Diffuser`, a pipeline, a network, or a name
@@ -101,7 +101,7 @@ def transfer(
     if not report.moved: raise ValueError(f'nothing of {adapter!r} fits {report.to}: {report!r}')
     if strict and not report.complete: raise ValueError(f'not all of {adapter!r} fits: {report!r}')
     fits = set(report.moved)
-    pairs = {n: (d.clone(), u.clone()) for n,d,u,_ in adapter if n in fits}
+    pairs = {n: (d, u) for n,d,u,_ in adapter if n in fits}
     alphas = {n: a for n,_,_,a in adapter if n in fits}
     return Adapter(pairs, alphas, _moved_info(adapter.info, report.to)), report
 
@@ -320,7 +320,7 @@ def shuffled(
     alphas = {n: rows[goes[i]][3] for i,(n,*_) in enumerate(rows)}
     return Adapter(pairs, alphas, adapter.info | dict(name=f"shuffled {adapter.info.get('name')}"))
 
-# %% ../../nbs/diffusion/04_transfer.ipynb #91c03aef
+# %% ../../nbs/diffusion/04_transfer.ipynb #7c9e464e
 @dataclass(frozen=True, repr=False)
 class Outcome:
     "A control on the model where it was made and on another"
@@ -339,7 +339,7 @@ class Outcome:
     def retained(self): "Share of the effect that is left there"; return self.share('there')
     @property
     def shuffled(self): "The same for the shuffled adapter"; return self.share('other')
-    def __repr__(self): return f'{self.control.name}: retained {self.retained}; shuffled {self.shuffled}'
+    def __repr__(self): return f'retained {self.retained}; shuffled {self.shuffled}'
 
 # %% ../../nbs/diffusion/04_transfer.ipynb #d0feb6de
 def study(
