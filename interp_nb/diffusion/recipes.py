@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ZOO', 'measure_slider', 'train_zoo', 'ship_adapter']
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #2c74715a
+# %% ../../nbs/diffusion/05_recipes.ipynb #c6c27acc
 import json
 from difflib import get_close_matches
 from functools import partial
@@ -16,6 +16,7 @@ from ..core.adapters import Adapter
 from ..core.hub import atomic_folder, sha256, write_atomic
 from .calibration import calibrate, curve, read_attribute, sweep
 from .sliders import train_slider, train_visual_slider
+from .transfer import MADE, _control, gates, make, study
 from ..zoo.checkpoints import load
 from ..zoo.doodles import ATTRIBUTES, draw, opposites, table
 from ..zoo.train_pictures import _gate, _stages, _tables
@@ -33,10 +34,18 @@ def _pictures(name, attribute, out, n=256, **kw):
     return train_visual_slider(load('doodle'), {-1: at(-1.), 1: at(1.)}, 'a person', name=name, out=out,
         stop_early=False, **kw)
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #5ab9da0a
+# %% ../../nbs/diffusion/05_recipes.ipynb #4919a383
 _HOW = dict(smile=partial(_words, eta=2.), age=_words, hair=_words, glasses=_words, skin=_words,
     brows=partial(_pictures, steps=400, sites='noxattn', rank=2, alpha=2.))
-ZOO = {f'doodle-slider-{k}': f'Moves {k} of the faces that `doodle` draws, one standard deviation a unit.' for k in _HOW}
+_SAYS = dict(slider='Moves {what} of the faces that `{base}` draws, one standard deviation a unit.',
+    style='Lets `{base}` draw in {what} style when the prompt does not say so.',
+    object='Teaches `{base}` a thing it has never seen: a {what} car, red with a ball on its roof.')
+
+def _parts(name): # base, kind, what
+    base, kind, what = name.rsplit('-', 2)
+    return dict(base=base, kind=kind, what=what)
+
+ZOO = {n: _SAYS[_parts(n)['kind']].format(**_parts(n)) for n in (*(f'doodle-slider-{k}' for k in _HOW), *MADE)}
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #2c7d270e
 def measure_slider(
@@ -55,7 +64,7 @@ def measure_slider(
         'monotone, mean rank correlation': _gate(base.monotonicity.estimate, .8),
         'kept by doodle-turbo, share of the effect': _gate(ends(student)/ends(base), .7)}
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #bd277496
+# %% ../../nbs/diffusion/05_recipes.ipynb #1d5aba5d
 def train_zoo(
     name:str, # One of `ZOO`
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -66,21 +75,31 @@ def train_zoo(
     "Train, calibrate, measure and ship an adapter of the zoo"
     if name not in ZOO: raise ValueError(
         f'no recipe for {name!r}; nearest: {", ".join(get_close_matches(name, ZOO, cutoff=0.))}')
-    attribute, root = name.split('-')[-1], Path(out or 'runs')
+    root = Path(out or 'runs')
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
-    few = dict(steps=2, batch=2) if fast else {}
-    raw = _HOW[attribute](name, attribute, root/name, resume=resume, quiet=fast, **few)
-    raw = raw.half().float() # as it will be read
-    adapter, gates = raw, {}
-    if not fast:
-        fine = [s*o for s in (-1, 1) for o in (.125, .25, .375, .5, .625, .75, 1., 1.25, 1.5, 2., 3.)]
-        adapter = calibrate(raw, load('doodle'), read_attribute(attribute), scales=fine, seeds=range(16),
-            steps=10, guidance=3.)
-        gates = measure_slider(adapter, attribute)
-    return ship_adapter(adapter, zoo, ZOO[name], gates, _stages(root, [name]))
+    kw = dict(resume=resume, quiet=fast) | (dict(steps=2, batch=2) if fast else {})
+    adapter, met = (_made if name in MADE else _slid)(name, root/name, not fast, **kw)
+    return ship_adapter(adapter, zoo, ZOO[name], met, _stages(root, [name]))
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #4f075b9d
+def _slid(name, out, measured, **kw): # a slider of the base, and its gates
+    what = _parts(name)['what']
+    raw = _HOW[what](name, what, out, **kw).half().float() # as it will be read
+    if not measured: return raw, {}
+    fine = [s*o for s in (-1, 1) for o in (.125, .25, .375, .5, .625, .75, 1., 1.25, 1.5, 2., 3.)]
+    how = dict(scales=fine, seeds=range(16), steps=10, guidance=3.)
+    adapter = calibrate(raw, load('doodle'), read_attribute(what), **how)
+    return adapter, measure_slider(adapter, what)
+
+def _made(name, out, measured, **kw): # anything else
+    adapter, p = make(name, out, **kw).half().float(), _parts(name)
+    if not measured: return adapter, {}
+    other = {'doodle': 'doodle-turbo', 'doodle-turbo': 'doodle'}[p['base']]
+    found = study([_control(p['kind'], p['what'], adapter)], p['base'], other, 12)
+    return adapter, gates(found[p['what']])
+
+# %% ../../nbs/diffusion/05_recipes.ipynb #c12081aa
 def _text(c): # the card, for people
+    guided = ', guidance=3.' if c['base']=='doodle' else ''
     return f"""---
 license: apache-2.0
 ---
@@ -90,17 +109,17 @@ license: apache-2.0
 
 ```python
 from interp_nb.zoo.checkpoints import load
-doodle, adapter = load("{c['base']}"), load("{c['name']}")
-with adapter.attach(doodle, scale=1.): images = doodle.sample("a person", [0, 1, 2], guidance=3.)
+model, adapter = load("{c['base']}"), load("{c['name']}")
+with adapter.attach(model, scale=1.): images = model.sample("{c['prompt']}", [0, 1, 2]{guided})
 ```
 
 Useful scales: {c['range'][0]:g} to {c['range'][1]:g}{f" (1 is {c['unit_of']})" if c['unit_of'] else ''}.
-Made by `interp-nb train {c['name']}`; measured on seeds that nothing was fitted to, weights as they are here.
+Made by `interp-nb train {c['name']}`; measured with the weights as they are here.
 
 {_tables(c)}
 """
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #00653209
+# %% ../../nbs/diffusion/05_recipes.ipynb #57786366
 def ship_adapter(
     adapter:Adapter, # With a name
     zoo:Path, # Folder that gets it
@@ -110,7 +129,8 @@ def ship_adapter(
 )->dict: # The card
     "Write an adapter as a checkpoint of the zoo: weights in half precision, card, README"
     name = adapter.info['name']
-    c = dict(name=name, kind='adapter', description=description, base=adapter.info['base'],
+    p = (adapter.info.get('prompts') or [dict(target='a person')])[0]['target']
+    c = dict(name=name, kind='adapter', description=description, base=adapter.info['base'], prompt=p,
         range=adapter.info['range'], unit_of=adapter.info.get('unit_of', ''), gates=gates, training=training)
     half = Adapter({n: (d.half(), u.half()) for n,d,u,_ in adapter},
         dict(zip(adapter.names, adapter.alphas)), adapter.info)
