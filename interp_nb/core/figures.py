@@ -238,7 +238,7 @@ def _interval(e):
     if not hasattr(e, 'estimate'): return (float(e),)*3
     return float(e.estimate), float(e.low), float(e.high)
 
-# %% ../../nbs/core/03_figures.ipynb #066a9f34
+# %% ../../nbs/core/03_figures.ipynb #1a2ef32a
 def bars(
     effects:dict, # Label to `Effect`, or to a plain number
     xlabel:str='', # With its unit
@@ -256,7 +256,8 @@ def bars(
         for i, (k, e) in enumerate(effects.items()):
             mid, low, high = _interval(e); c = PALETTE[-1] if k in controls else next(color)
             ax.barh(i, mid, height=.62, color=c, alpha=.85)
-            if high > low: ax.plot([low, high], [i, i], '-', color='#1f2937', linewidth=1.4, solid_capstyle='butt')
+            if high > low:
+                ax.plot([low, high], [i, i], '-', color='#1f2937', linewidth=1.4, solid_capstyle='butt')
             end = np.nanmax([mid, high, 0.])
             ax.annotate(_number(mid), (end, i), (5, 0), textcoords='offset points', va='center', fontsize=8)
         ax.axvline(0, color='#6b7280', linewidth=.8)

@@ -34,7 +34,7 @@ def _pictures(name, attribute, out, n=256, **kw):
     return train_visual_slider(load('doodle'), {-1: at(-1.), 1: at(1.)}, 'a person', name=name, out=out,
         stop_early=False, **kw)
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #4919a383
+# %% ../../nbs/diffusion/05_recipes.ipynb #d0e88a55
 _HOW = dict(smile=partial(_words, eta=2.), age=_words, hair=_words, glasses=_words, skin=_words,
     brows=partial(_pictures, steps=400, sites='noxattn', rank=2, alpha=2.))
 _SAYS = dict(slider='Moves {what} of the faces that `{base}` draws, one standard deviation a unit.',
@@ -45,7 +45,8 @@ def _parts(name): # base, kind, what
     base, kind, what = name.rsplit('-', 2)
     return dict(base=base, kind=kind, what=what)
 
-ZOO = {n: _SAYS[_parts(n)['kind']].format(**_parts(n)) for n in (*(f'doodle-slider-{k}' for k in _HOW), *MADE)}
+_NAMES = (*(f'doodle-slider-{k}' for k in _HOW), *MADE)
+ZOO = {n: _SAYS[_parts(n)['kind']].format(**_parts(n)) for n in _NAMES} # Name -> what it does
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #2c7d270e
 def measure_slider(
@@ -64,7 +65,7 @@ def measure_slider(
         'monotone, mean rank correlation': _gate(base.monotonicity.estimate, .8),
         'kept by doodle-turbo, share of the effect': _gate(ends(student)/ends(base), .7)}
 
-# %% ../../nbs/diffusion/05_recipes.ipynb #1d5aba5d
+# %% ../../nbs/diffusion/05_recipes.ipynb #37d7f0ab
 def train_zoo(
     name:str, # One of `ZOO`
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -81,6 +82,7 @@ def train_zoo(
     adapter, met = (_made if name in MADE else _slid)(name, root/name, not fast, **kw)
     return ship_adapter(adapter, zoo, ZOO[name], met, _stages(root, [name]))
 
+# %% ../../nbs/diffusion/05_recipes.ipynb #338f582f
 def _slid(name, out, measured, **kw): # a slider of the base, and its gates
     what = _parts(name)['what']
     raw = _HOW[what](name, what, out, **kw).half().float() # as it will be read

@@ -20,7 +20,7 @@ from ..core.figures import grid as picture_grid
 from ..core.levels import Level, add_noise, target as true_output, to_x0
 from ..core.training import cosine, fit
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #c8b7da19
+# %% ../../nbs/diffusion/03_sliders.ipynb #1cc0f838
 @dataclass(frozen=True)
 class Row:
     "One question a slider is trained on"
@@ -30,30 +30,33 @@ class Row:
     neutral:str # Where the goal starts from; the target
     eta:float|None=None # How far +1 goes; None: the settings'
 
-_KEYS = dict(target='target', positive='positive', negative='negative', unconditional='negative', neutral='neutral',
-    eta='eta', guidance_scale='eta', preserve='preserve', action='action')
-_ELSEWHERE = ('resolution', 'dynamic_resolution', 'batch_size', 'dynamic_crops') # other trainers keep them with the prompts
+_KEYS = {k: k for k in ('target', 'positive', 'negative', 'neutral', 'eta', 'preserve', 'action')}
+_KEYS |= dict(unconditional='negative', guidance_scale='eta')
+_ELSEWHERE = 'resolution', 'dynamic_resolution', 'batch_size', 'dynamic_crops' # in the original's files
 
 def _known(what, given, known): # refuse an unknown key
     if given in known: return
     near = get_close_matches(str(given), list(known), 1, .4)
-    raise ValueError(f'{what} has no key {given!r}; ' + (f'did you mean {near[0]!r}?' if near else f'there are {", ".join(known)}'))
+    hint = f'did you mean {near[0]!r}?' if near else f'there are {", ".join(known)}'
+    raise ValueError(f'{what} has no key {given!r}; {hint}')
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #f94fc9fa
+# %% ../../nbs/diffusion/03_sliders.ipynb #e29c43a0
 def _entry(entry, where): # checked, in our words
     if not isinstance(entry, dict):
         raise ValueError(f'{where} must have keys such as target and positive, not be {entry!r}')
     for k in entry: _known(where, k, (*_KEYS, *_ELSEWHERE))
     if other := [k for k in entry if k in _ELSEWHERE]:
-        warnings.warn(f'{where}: {", ".join(other)} says how to train and not what; it is left to the settings', stacklevel=4)
+        warnings.warn(f'{where}: {", ".join(other)} is left to the settings', stacklevel=4)
     e = {_KEYS[k]: v for k,v in entry.items() if k in _KEYS and v is not None}
     for k in ('target', 'positive', 'negative', 'neutral'):
-        if not isinstance(v := e.get(k, '' if k=='negative' else e.get('target')), str) or not (v.strip() or k=='negative'):
+        v = e.get(k, '' if k=='negative' else e.get('target') if k=='neutral' else None)
+        if not isinstance(v, str) or not (v.strip() or k=='negative'):
             raise ValueError(f'{where} needs a text for {k}')
         e[k] = v.strip()
     if e['positive']==e['negative']:
         raise ValueError(f'{where}: positive and negative are both {e["positive"]!r}, which is no direction')
-    if not isinstance(e.get('eta', 1.), (int, float)): raise ValueError(f'{where}: eta must be a number, not {e["eta"]!r}')
+    if not isinstance(e.get('eta', 1.), (int, float)):
+        raise ValueError(f'{where}: eta must be a number, not {e["eta"]!r}')
     if (act := e.get('action', 'enhance')) not in ('enhance', 'erase'):
         raise ValueError(f"{where}: action is {act!r}; it is 'enhance' or 'erase'")
     return e | (dict(positive=e['negative'], negative=e['positive']) if act=='erase' else {})
@@ -65,9 +68,9 @@ def _rows(entry, where): # one Row for each thing to preserve
     return [Row(*(say(p, k) for k in ('target', 'positive', 'negative', 'neutral')), e.get('eta'))
         for p in ([keep] if isinstance(keep, str) else keep)]
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #02193af5
+# %% ../../nbs/diffusion/03_sliders.ipynb #eca12f8a
 def read_prompts(
-    source, # A YAML file, or a list of dicts with `target`, `positive`, `negative`, and perhaps `neutral`, `preserve`, `eta`
+    source, # YAML file, or dicts with `target`, `positive`, `negative` (and `neutral`, `preserve`, `eta`)
 )->list[Row]: # One for every entry and everything it preserves
     "What a slider is to be trained on; the original's files are read too, and unknown keys refused"
     where = 'prompts'
@@ -76,16 +79,18 @@ def read_prompts(
         where, path = str(source), Path(source)
         if not path.is_file(): raise FileNotFoundError(f'There is no prompt file {path}')
         try: source = yaml.safe_load(path.read_text(encoding='utf-8'))
-        except yaml.YAMLError as e: raise ValueError(f'{path} is not YAML: {" ".join(str(e).split())}') from None
+        except yaml.YAMLError as e:
+            raise ValueError(f'{path} is not YAML: {" ".join(str(e).split())}') from None
     if isinstance(source, dict): source = [source]
-    if not isinstance(source, (list, tuple)) or not source: raise ValueError(f'{where} holds no list of prompts')
+    if not isinstance(source, (list, tuple)) or not source:
+        raise ValueError(f'{where} holds no list of prompts')
     return [r for i,e in enumerate(source, 1) for r in _rows(e, f'{where}, entry {i}')]
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #a88785d1
+# %% ../../nbs/diffusion/03_sliders.ipynb #75d98d72
 @dataclass(frozen=True)
 class Settings:
     "How a slider is trained"
-    sites:str|None=None # Where, as for `match`; None: all but cross-attention in UNets, attention in transformers
+    sites:str|None=None # Where, as for `match`; None: UNets without cross-attention, transformers' attention
     rank:int|None=None # Rank of each change; None: 4 in UNets, 16 in transformers
     alpha:float=1. # A change is scaled by `alpha/rank`
     init:str='zero' # 'zero', or 'orthogonal' (up fixed to orthonormal columns, only down is trained)
@@ -104,11 +109,12 @@ class Settings:
     height:int|None=None # Pixels; None: the model's
     width:int|None=None # Pixels
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #56e5d912
+# %% ../../nbs/diffusion/03_sliders.ipynb #53907703
 _paper = dict(mode='exact', grid=50, steps=1000, batch=1, symmetric=False)
 PRESETS = dict(default={}, paper=_paper, legacy=_paper | dict(legacy_offset=True),
     visual=dict(lr=2e-5, batch=1)) # Named settings
-PRESETS['paper-flux'] = _paper | dict(rank=16, lr=2e-3, eta=2., init='orthogonal', rescale=True, walk='base', grid=28)
+PRESETS['paper-flux'] = _paper | dict(rank=16, lr=2e-3, eta=2., grid=28,
+    init='orthogonal', rescale=True, walk='base')
 
 def settings(
     d, # A `Diffuser`; its card may hold better defaults
@@ -152,7 +158,7 @@ class _Grid:
         def v(o): return o.to(x).view(-1, 1, 1, 1)
         return v(nxt.a)*x0 + v(nxt.s)*(x - v(now.a)*x0)/v(now.s)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #cc2f2fbc
+# %% ../../nbs/diffusion/03_sliders.ipynb #7e783f73
 class _Texts:
     "Embeddings of all rows, asked for by row and role"
     roles = ('target', 'positive', 'negative', 'neutral')
@@ -164,9 +170,10 @@ class _Texts:
     def ask(self, x, told, row, roles): # the network's answers, one role for each sample
         pick = row*len(self.roles) + torch.tensor([self.roles.index(k) for k in roles], device=row.device)
         x = x.to(self.d.dtype)
-        return self.d.denoise(x, told.to(x.device), self.all.map(lambda v: v[pick]), self.guidance).output.float()
+        cond = self.all.map(lambda v: v[pick])
+        return self.d.denoise(x, told.to(x.device), cond, self.guidance).output.float()
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #7df26cf9
+# %% ../../nbs/diffusion/03_sliders.ipynb #338033c2
 class _Walk(nn.Module):
     "A batch of walks at different steps: where each is, how strong its slider, which row it walks for"
     def __init__(self, texts, grid, s, seed):
@@ -176,7 +183,8 @@ class _Walk(nn.Module):
         x = torch.randn(s.batch, *d.noise([0], s.height, s.width).shape[1:], generator=g)
         sign = torch.ones(s.batch); sign[1::2] = -1 if s.symmetric else 1
         row = torch.randint(len(texts), (s.batch,), generator=g)
-        for k,v in dict(x=x.to(d.device), k=torch.zeros_like(row), sign=sign, row=row).items(): self.register_buffer(k, v)
+        state = dict(x=x.to(d.device), k=torch.zeros_like(row), sign=sign, row=row)
+        for k,v in state.items(): self.register_buffer(k, v)
     def ask(self, roles, times=None): # answers at the walks' states
         times = self.grid.told if times is None else times
         return self.texts.ask(self.x, times[self.k.cpu()], self.row, roles)
@@ -270,17 +278,19 @@ def _lesson(walk, watch, dial): # `step` of `fit`
             walk.move(dial, got.detach() if same else None); _restart(walk, walk.k>=len(walk.grid), g)
     return step
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #cafb524b
+# %% ../../nbs/diffusion/03_sliders.ipynb #36e069c2
 class _Preview:
     "A strip of pictures at several strengths, and an estimate of the effect from a few more"
     scales = (-1., -.5, 0., .5, 1.)
     def __init__(self, d, prompt, dial, measure, seed, steps, live):
-        self.d, self.prompt, self.dial, self.measure, self.steps, self.live = d, prompt, dial, measure, steps, live
+        self.d, self.prompt, self.dial = d, prompt, dial
+        self.measure, self.steps, self.live = measure, steps, live
         self.effect, more = None, 3 if measure else 0
         self.at = torch.tensor([*self.scales, *[-1., 1.]*more])
         self.seeds, self.shown = [seed]*len(self.scales) + [seed+1+i//2 for i in range(2*more)], None
         guided = d.guidance_kind()!='none'
-        self.kw = dict(guidance=d.card.get('default_guidance', 3. if guided else 1.), steps=min(d.card.get('steps', 20), 10))
+        self.kw = dict(steps=min(d.card.get('steps', 20), 10),
+            guidance=d.card.get('default_guidance', 3. if guided else 1.))
     def __call__(self, done):
         was, self.dial.scale = self.dial.scale, self.at
         try: images = self.d.sample(self.prompt, self.seeds, **self.kw)
@@ -290,7 +300,8 @@ class _Preview:
             self.effect = float(m[self.at==1].mean() - m[self.at==-1].mean())
         said = '' if self.effect is None else f', effect {self.effect:.3g}'
         strip = images[:len(self.scales)]
-        picture = picture_grid(strip, cols=[f'{s:+g}' for s in self.scales], title=f'step {done} of {self.steps}{said}')
+        title = f'step {done} of {self.steps}{said}'
+        picture = picture_grid(strip, cols=[f'{s:+g}' for s in self.scales], title=title)
         if self.live: self.show(picture)
         return picture
     def show(self, picture): # one picture in the notebook, replaced as training goes on
@@ -298,7 +309,7 @@ class _Preview:
         if self.shown is None: self.shown = display(picture, display_id=True)
         else: self.shown.update(picture)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #d69af162
+# %% ../../nbs/diffusion/03_sliders.ipynb #455f1198
 def _size(d, s): return [o//d.factor for o in (s.height, s.width)] if s.height and s.width else None
 
 def _live(quiet): # in a notebook?
@@ -308,9 +319,11 @@ def _live(quiet): # in a notebook?
 def _facts(d, s, adapter, watch, step, **more):
     "What is to be remembered of a slider; `share`: of the way to the goal, at the end"
     own = {k: v for k,v in asdict(s).items() if v is not None}
-    return adapter.info | dict(family=d.family, range=[-1., 1.] if s.symmetric else [0., 1.], start=None, eta=s.eta,
-        settings=own, steps=step, share=round(float(watch.share), 4), trainer='interp-nb', version=interp_nb.__version__) | more
+    return adapter.info | dict(family=d.family, range=[-1., 1.] if s.symmetric else [0., 1.], start=None,
+        eta=s.eta, settings=own, steps=step, share=round(float(watch.share), 4),
+        trainer='interp-nb', version=interp_nb.__version__) | more
 
+# %% ../../nbs/diffusion/03_sliders.ipynb #8ec66158
 def _run(d, adapter, s, dial, lesson, modules, prompt, o, args):
     "Train with `fit`; an averaged copy of the adapter is the result"
     watch, every = modules['watch'], o['preview_every'] or max(s.steps//8, 1)
@@ -321,15 +334,24 @@ def _run(d, adapter, s, dial, lesson, modules, prompt, o, args):
         return o['stop_early'] and watch.saturated(effect)
     opt = torch.optim.AdamW([p for p in adapter.parameters() if p.requires_grad], s.lr)
     with tempfile.TemporaryDirectory() as tmp:
-        h = fit(lesson, opt, dict(adapter=adapter, **modules), s.steps, o['out'] or tmp, ema=dict(adapter=.98),
-            schedule=cosine(.05, .1), device=d.device, preview=preview, preview_every=every, save_every=every,
+        h = fit(lesson, opt, dict(adapter=adapter, **modules), s.steps, o['out'] or tmp,
+            ema=dict(adapter=.98), schedule=cosine(.05, .1), device=d.device,
+            preview=preview, preview_every=every, save_every=every,
             until=stop, args=args | dict(settings=asdict(s)), seed=o['seed'], resume=o['resume'],
             quiet=o['quiet'] or _live(False)) # in a notebook the previews tell
     trained = h.ema['adapter'].requires_grad_(False)
     trained.info = _facts(d, s, adapter, watch, h.step, **args)
     return trained
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #1e1b9d42
+# %% ../../nbs/diffusion/03_sliders.ipynb #eff72c49
+def _asked(target, positive, negative, preserve, prompts):
+    words = dict(target=target, positive=positive, negative=negative)
+    if prompts is None: return read_prompts([words | dict(preserve=preserve)])
+    if any(words.values()) or preserve:
+        raise ValueError('give prompts, or target, positive and negative, not both')
+    return read_prompts(prompts)
+
+# %% ../../nbs/diffusion/03_sliders.ipynb #49e79221
 def train_slider(
     diffuser, # A `Diffuser`, a pipeline, or a name
     target:str='', # What is changed: 'a person'
@@ -348,39 +370,34 @@ def train_slider(
     quiet:bool=False, # Print and show nothing
     **changes, # Fields of `Settings`
 )->Adapter:
-    "Train a slider from words: a direction of the weights that moves `target` between `negative` and `positive`"
+    "Train a slider from words: a change of weights that moves `target` from `negative` to `positive`"
     o, d = dict(locals()), Diffuser.load(diffuser)
     rows, s = _asked(target, positive, negative, preserve, prompts), settings(d, preset, **changes)
     adapter = Adapter.new(d, s.sites, s.rank, s.alpha, seed, s.init, name=name, preset=preset)
     with _frozen(d.denoiser, s.checkpointing), adapter.attach(d) as dial:
-        walk, watch = _Walk(_Texts(d, rows, s), _Grid(d, s.grid, s.legacy_offset, _size(d, s)), s, seed), _Watch()
+        grid = _Grid(d, s.grid, s.legacy_offset, _size(d, s))
+        walk, watch = _Walk(_Texts(d, rows, s), grid, s, seed), _Watch()
         if s.mode=='reuse': _spread(walk, dial)
         return _run(d, adapter, s, dial, _lesson(walk, watch, dial), dict(walk=walk, watch=watch),
             rows[0].target, o, dict(prompts=[asdict(r) for r in rows]))
 
-def _asked(target, positive, negative, preserve, prompts):
-    words = dict(target=target, positive=positive, negative=negative)
-    if prompts is None: return read_prompts([words | dict(preserve=preserve)])
-    if any(words.values()) or preserve: raise ValueError('give prompts, or target, positive and negative, not both')
-    return read_prompts(prompts)
-
-# %% ../../nbs/diffusion/03_sliders.ipynb #d105329b
+# %% ../../nbs/diffusion/03_sliders.ipynb #c1ff3895
 def _levels(levels): # {degree: pictures (n, 3, H, W)}, checked
     if not isinstance(levels, dict) or len(levels)<2: raise ValueError(
         'levels must map two degrees or more to pictures, as in {-1: low, 1: high}')
     levels = {float(k): v for k,v in sorted(levels.items(), key=lambda o: float(o[0]))}
     if 0. in levels: raise ValueError('degree 0 is the base, there is nothing to learn at it; leave it out')
     sizes = {k: tuple(v.shape) for k,v in levels.items()}
-    if len(set(sizes.values()))>1: raise ValueError('every degree needs as many pictures of the same size, pair by pair, '
-        'and they are ' + ', '.join(f'{s} at {k:+g}' for k,s in sizes.items()))
+    if len(set(sizes.values()))>1: raise ValueError('every degree needs as many pictures, of the same size, '
+        'pair by pair, and they are ' + ', '.join(f'{s} at {k:+g}' for k,s in sizes.items()))
     if not len(next(iter(levels.values()))): raise ValueError('there are no pictures')
     return levels
 
 def _see(d, dial, latents, cond, s):
     "`step` of `fit` for pictures: all degrees of `batch` sets, with one noise and one level a set"
-    degrees, z = torch.tensor(list(latents)), torch.stack(list(latents.values())).float() # (degrees, n, c, h, w)
-    space, guidance = ('flow' if d.prediction=='flow' else 'vp'), s.guidance if d.guidance_kind()=='embedded' else 1.
-    grid = _Grid(d, 1000 if space=='vp' else s.grid, size=z.shape[-2:])
+    degrees, z = torch.tensor(list(latents)), torch.stack(list(latents.values())).float() # (k, n, c, h, w)
+    guidance = s.guidance if d.guidance_kind()=='embedded' else 1.
+    grid = _Grid(d, s.grid if d.prediction=='flow' else 1000, size=z.shape[-2:])
     def step(i, g):
         pick = torch.randint(z.shape[1], (s.batch,), generator=g)
         k = torch.randint(len(grid), (s.batch,), generator=g)
@@ -394,10 +411,10 @@ def _see(d, dial, latents, cond, s):
         yield 'loss', F.mse_loss(got, true_output(x0, n, level, d.prediction))*len(z)
     return step
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #bb54b968
+# %% ../../nbs/diffusion/03_sliders.ipynb #d9c27c7a
 def train_visual_slider(
     diffuser, # A `Diffuser`, a pipeline, or a name
-    levels:dict, # Degree -> pictures in [0, 1], `(n, 3, H, W)`: `{-1: low, 1: high}`; the n-th of each belong together
+    levels:dict, # Degree -> pictures in [0, 1], `(n, 3, H, W)`: `{-1: low, 1: high}`, pair by pair
     prompt:str='', # What the network is told they are
     *, preset:str='visual', # Of `PRESETS`
     name:str='', # What to call it

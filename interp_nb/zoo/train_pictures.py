@@ -467,7 +467,7 @@ def _stages(root:Path, folders:list[str])->list[dict]: # What the manifests say 
     rows = {f: json.loads(p.read_text()) for f,p in files.items() if p.exists()}
     return [dict(stage=f, **{k: m.get(k) for k in keep}) for f,m in rows.items()]
 
-# %% ../../nbs/zoo/11_train_pictures.ipynb #8c665a02
+# %% ../../nbs/zoo/11_train_pictures.ipynb #fb1495ba
 def _gate_row(kg):
     k, g = kg
     return f'| {k} | {g["value"]:.3f} | {g["gate"]:g} | {"yes" if g["met"] else "**no**"} |'
@@ -477,8 +477,9 @@ def _stage_row(s):
 
 def _tables(c:dict)->str: # Gates and trainings of a card
     unmet = '; '.join(k for k,g in c['gates'].items() if not g['met'])
-    return '\n'.join(['| gate | reached | asked for | met |', '|---|---|---|---|', *map(_gate_row, c['gates'].items()),
-        '', f'**Not met:** {unmet}.' if unmet else 'All gates are met.', '',
+    return '\n'.join(['| gate | reached | asked for | met |', '|---|---|---|---|',
+        *map(_gate_row, c['gates'].items()), '',
+        f'**Not met:** {unmet}.' if unmet else 'All gates are met.', '',
         '| stage | steps | minutes | device |', '|---|---|---|---|', *map(_stage_row, c['training'])])
 
 # %% ../../nbs/zoo/11_train_pictures.ipynb #00ab970f
