@@ -362,7 +362,7 @@ def apply(
     cols = [f'{o:+g}' if o else '0' for o in sweep] if len(fixed) < len(found) else None
     _save(grid(images, rows=[f'seed {k}' for k in ks], cols=cols), out)
 
-# %% ../nbs/91_cli.ipynb #ac1edd99
+# %% ../nbs/91_cli.ipynb #a815d954
 @_slider_command
 def convert(
     slider:str, # A shipped slider, a folder, a safetensors file, or a .pt of the original sliders
@@ -371,8 +371,11 @@ def convert(
 ):
     "Write a slider in another format."
     format = _target(out, format)
+    from interp_nb.core.adapters import Adapter
+    from interp_nb.core.hub import shipped
     from interp_nb.diffusion.panel import open_slider
-    a = _warned(open_slider, slider)
+    kept = slider in shipped() and open_slider(slider) # opened in float32; written as it was
+    a = Adapter.load(slider) if kept else _warned(open_slider, slider)
     _warned(a.save, out, format)
     typer.echo(f'{out}: {a!r}')
 
