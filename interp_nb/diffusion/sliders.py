@@ -215,7 +215,7 @@ def _fresh(walk, dial, g): # new walks to one random step
     _restart(walk, torch.ones_like(walk.k, dtype=torch.bool), g)
     for _ in range(int(torch.randint(1, len(walk.grid), (1,), generator=g))): walk.move(dial)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #eb415071
+# %% ../../nbs/diffusion/03_sliders.ipynb #f872fc4a
 def goal(
     neutral:Tensor, # The frozen model's answer to the neutral text, `(batch, c, h, w)`
     positive:Tensor, # And to the positive end
@@ -223,7 +223,7 @@ def goal(
     strength, # `s·η`, a number or `(batch,)`
     rescale:bool=False, # Shorten to the length of `positive`
 )->Tensor: # What the slider shall answer
-    "Equation 7 of Concept Sliders, for either sign of the strength"
+    "The score shift that a slider learns (Concept Sliders), for either sign of the strength"
     s = torch.as_tensor(strength).to(neutral)
     out = neutral + (s if s.ndim==0 else s.view(-1, 1, 1, 1))*(positive - negative)
     if not rescale: return out
@@ -251,16 +251,17 @@ class _Watch(nn.Module):
         self.idle.copy_(torch.zeros_like(self.idle) if grew else self.idle+1)
         return bool(self.idle>=patience)
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #d2d0d0f4
+# %% ../../nbs/diffusion/03_sliders.ipynb #f9545ff4
 @contextmanager
-def _frozen(net, checkpointing): # gradients for the adapter alone
+def _frozen(net, checkpointing=False): # inside, the network's own weights take no gradients
     was = [p for p in net.parameters() if p.requires_grad]
+    turn = checkpointing and not net.is_gradient_checkpointing
     for p in was: p.requires_grad_(False)
-    if checkpointing: net.enable_gradient_checkpointing(); net.train()
+    if turn: net.enable_gradient_checkpointing()
     try: yield
     finally:
         for p in was: p.requires_grad_(True)
-        if checkpointing: net.disable_gradient_checkpointing(); net.eval()
+        if turn: net.disable_gradient_checkpointing()
 
 def _lesson(walk, watch, dial): # `step` of `fit`
     def step(i, g):
@@ -323,14 +324,14 @@ def _facts(d, s, adapter, watch, step, **more):
         eta=s.eta, settings=own, steps=step, share=round(float(watch.share), 4),
         trainer='interp-nb', version=interp_nb.__version__) | more
 
-# %% ../../nbs/diffusion/03_sliders.ipynb #8ec66158
+# %% ../../nbs/diffusion/03_sliders.ipynb #c97bfecb
 def _run(d, adapter, s, dial, lesson, modules, prompt, o, args):
     "Train with `fit`; an averaged copy of the adapter is the result"
     watch, every = modules['watch'], o['preview_every'] or max(s.steps//8, 1)
     seen = o['measure'] is not None or o['out'] is not None or _live(o['quiet'])
     preview = _Preview(d, prompt, dial, o['measure'], o['seed'], s.steps, _live(o['quiet'])) if seen else None
     def stop(done):
-        effect = float(watch.share) if o['measure'] is None else abs(preview.effect)
+        effect = float(watch.share) if o['measure'] is None else abs(preview.effect or 0.)
         return o['stop_early'] and watch.saturated(effect)
     opt = torch.optim.AdamW([p for p in adapter.parameters() if p.requires_grad], s.lr)
     with tempfile.TemporaryDirectory() as tmp:

@@ -5,9 +5,9 @@ __all__ = ['SLIDERS', 'STYLED', 'OBJECT', 'SCENES', 'MADE', 'Move', 'Report', 't
            'Control', 'retained', 'shuffled', 'Outcome', 'study', 'zib_cars', 'read_style', 'likeness', 'controls',
            'sheet', 'ratios', 'overall', 'table_of', 'tuned', 'findings', 'make', 'gates']
 
-# %% ../../nbs/diffusion/04_transfer.ipynb #9970e91a
+# %% ../../nbs/diffusion/04_transfer.ipynb #914feaa3
 import copy, hashlib, tempfile, time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from ..core.figures import bars, grid
 from ..core.levels import Level, add_noise, sigma_at, target
 from ..core.training import fit, flat_then_decay
 from .calibration import Measure, calibrate, clip_direction, read_attribute, sweep
-from .sliders import train_slider
+from .sliders import _frozen, train_slider
 from ..zoo.checkpoints import load
 from ..zoo.doodles import ATTRIBUTES, CLASSES, COLORS, STYLES
 from ..zoo.doodles import captions, draw, opposites, table
@@ -157,7 +157,7 @@ def _captioned(label, images, prompt): # pictures with a caption each, checked
         f'{len(prompts)} prompts for {len(images)} pictures in {label}; one for all, or one each')
     return images, prompts
 
-# %% ../../nbs/diffusion/04_transfer.ipynb #6b9fc7ad
+# %% ../../nbs/diffusion/04_transfer.ipynb #c4a3a9b7
 def _loss(d, lessons, batch, drop, timesteps, guidance, keep_weight): # `step` of `fit`
     def step(i, g):
         j, row = (o.to(d.device) for o in lessons.draw(batch, drop, g))
@@ -167,14 +167,6 @@ def _loss(d, lessons, batch, drop, timesteps, guidance, keep_weight): # `step` o
         parts = (got.float()-want.float()).square().flatten(1).mean(1).chunk(len(lessons.sizes))
         return sum(w*o.mean() for w,o in zip((1., keep_weight), parts))
     return step
-
-@contextmanager
-def _frozen(net): # inside, the network's own weights take no gradients
-    was = [p for p in net.parameters() if p.requires_grad]
-    for p in was: p.requires_grad_(False)
-    try: yield
-    finally:
-        for p in was: p.requires_grad_(True)
 
 # %% ../../nbs/diffusion/04_transfer.ipynb #a3420e6d
 def customize(
