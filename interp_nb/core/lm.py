@@ -110,7 +110,7 @@ def _pretrained(where, dtype): # a folder, or the name of a hub
     finally:
         if bar: logging.enable_progress_bar()
 
-# %% ../../nbs/core/12_lm.ipynb #d0e2da60
+# %% ../../nbs/core/12_lm.ipynb #e3d8c7b7
 @dataclass(frozen=True)
 class Tokens:
     "A batch of token rows"
@@ -133,12 +133,12 @@ class Tokens:
         side:str, # 'left' or 'right'
     )->'Tokens':
         "The same rows, with the padding on one `side`"
-        order = self.mask.argsort(-1, descending=side=='right', stable=True)
+        order = self.mask.argsort(dim=-1, descending=side=='right', stable=True)
         move = lambda x: x.gather(1, order)
         off = None if self.offsets is None else torch.stack([move(o) for o in self.offsets.unbind(-1)], -1)
         return Tokens(move(self.ids), move(self.mask), off, self.text)
 
-# %% ../../nbs/core/12_lm.ipynb #c4091e1e
+# %% ../../nbs/core/12_lm.ipynb #5068164e
 @patch
 def tokens(self:LM,
     prompts, # A text or a list of texts, `(b, p)` token ids, or `Tokens`
@@ -151,22 +151,25 @@ def tokens(self:LM,
         return Tokens(prompts.to(self.device), torch.ones_like(prompts, device=self.device))
     text = [prompts] if isinstance(prompts, str) else list(prompts)
     if not text: raise ValueError('no prompt was given')
-    fast = self.tokenizer.is_fast
-    enc = self.tokenizer(text, add_special_tokens=special, return_offsets_mapping=fast)
-    rows, pad = enc['input_ids'], self.tokenizer.pad_token_id
+    enc = self.tokenizer(text, add_special_tokens=special, return_offsets_mapping=self.tokenizer.is_fast)
+    rows, offsets = enc['input_ids'], enc.get('offset_mapping')
     self._check_rows(rows, text)
-    fill = lambda rows, x: torch.nn.utils.rnn.pad_sequence([torch.tensor(o) for o in rows],
-        batch_first=True, padding_value=x, padding_side=self.tokenizer.padding_side).to(self.device)
-    pad = pad if pad is not None else self.tokenizer.eos_token_id or 0
-    off = fill(enc['offset_mapping'], 0) if fast else None
-    return Tokens(fill(rows, pad), fill([[1]*len(o) for o in rows], 0), off, text)
+    pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+    return Tokens(self._fill(rows, pad or 0), self._fill([[1]*len(o) for o in rows], 0),
+        offsets and self._fill(offsets, 0), text)
 
+@patch
+def _fill(self:LM, rows, value): # lists of different length as one tensor
+    return nn.utils.rnn.pad_sequence([torch.tensor(o) for o in rows], batch_first=True, padding_value=value,
+        padding_side=self.tokenizer.padding_side).to(self.device)
+
+# %% ../../nbs/core/12_lm.ipynb #16bc52c5
 @patch
 def _check_rows(self:LM, rows, text):
     most = getattr(root(self.model).config, 'max_position_embeddings', None) or float('inf')
     for i,o in enumerate(rows):
-        if not 0 < len(o) <= most: raise ValueError(f'prompt {i} ({_short(text[i])}) has {len(o)} tokens; '
-            f'{self.name} reads from 1 to {most}')
+        if not 0 < len(o) <= most: raise ValueError(
+            f'prompt {i} ({_short(text[i])}) has {len(o)} tokens; {self.name} reads from 1 to {most}')
 
 def _short(text): return repr(text if len(text) < 40 else text[:37]+'…')
 
@@ -301,7 +304,7 @@ def _our_attention(model):
     try: yield
     finally: net.set_attn_implementation(old)
 
-# %% ../../nbs/core/12_lm.ipynb #a03c4b70
+# %% ../../nbs/core/12_lm.ipynb #7691c174
 class _Tap:
     "What happens at one place, `(kind, layer)`, during a forward"
     def __init__(self, kind, pieces, patches, run, grad):
@@ -316,7 +319,7 @@ class _Tap:
         if self.grad and self.pieces and not new.requires_grad: new.requires_grad_()
         for piece in self.pieces:
             self.run.values[piece.site] = piece.read(new)
-            if self.grad: self.run.flows[piece.site] = new, piece
+            if self.grad: self.run._flows[piece.site] = new, piece
         return new
 
     def through(self, x, there=lambda x: x, back=lambda x: x): # None: go on with `x`
@@ -388,23 +391,7 @@ def _tapping(self:LM, record, patches, run, grad, index):
         if tap.fired!=1: raise RuntimeError(f'{k} of layer {l} was reached {tap.fired} times in a forward, not once; '
             f'this {self.family} does not compute it as expected, so nothing is returned')
 
-# %% ../../nbs/core/12_lm.ipynb #a0a0796d
-@dataclass
-class Run:
-    "What a forward left behind"
-    tokens:Tokens
-    logits:Tensor|None=None # `(b, p, V)`; `(b, n, V)` or `(b, V)` where `logits=` asked for positions
-    values:dict=field(default_factory=dict) # Site -> activation
-    grad:dict=field(default_factory=dict) # Site -> gradient
-    flows:dict=field(default_factory=dict, repr=False) # Site -> whole activation in the graph, piece
-
-    def __getitem__(self,
-        site:Site, # One that was recorded
-    )->Tensor:
-        "The activation at a site"
-        if site not in self.values: raise KeyError(f'{site} was not recorded; {list(self.values)} were')
-        return self.values[site]
-
+# %% ../../nbs/core/12_lm.ipynb #a0ccc83b
 @patch
 def sites(self:LM)->list: # Every `Site` there is, whole
     "What can be read and written"
@@ -417,17 +404,17 @@ def _check_site(self:LM, site, first=0, last=None):
     if not isinstance(site, Site): raise TypeError(f'{site!r} is not a Site, such as Site("resid_post", 0)')
     kind, layer, head = site.kind, site.layer, site.head
     if kind not in KINDS: raise ValueError(f'no kind {kind!r}; there are ' + ', '.join(KINDS))
-    if kind=='embed' and layer in (None, 0): layer = 0
-    if not isinstance(layer, int) or not 0 <= layer < self.n_layers:
-        raise ValueError(f'{site}: {self.name} has layers 0 to {self.n_layers-1}')
-    if not first <= layer <= (self.n_layers if last is None else last) or first and kind=='embed':
-        raise ValueError(f'{site} is not computed: the run starts at layer {first} and ends with {last}')
+    layer, last = 0 if (kind, layer)==('embed', None) else layer, self.n_layers-1 if last is None else last
+    if type(layer) is not int or not 0 <= layer < (1 if kind=='embed' else self.n_layers):
+        raise ValueError(f'{site}: {self.name} has layers 0 to {self.n_layers-1}, and embed before layer 0')
+    if not first <= layer <= last: raise ValueError(
+        f'{site} is not computed: this run goes from layer {first} to layer {last}')
     n = (self.n_kv_heads if kind in ('k', 'v') else self.n_heads) if kind in _headed else 0
     if head is not None and not 0 <= head < n: raise ValueError(f'{site}: there are {n} heads at {kind}')
     if kind=='resid_mid' and parts(self.model, layer).mid is None: raise ValueError(
         f'{site}: attention and MLP of {self.name} run in parallel, so nothing lies between them')
 
-# %% ../../nbs/core/12_lm.ipynb #3cbb6b0c
+# %% ../../nbs/core/12_lm.ipynb #2446723b
 @contextmanager
 def _skipping(blocks):
     "Inside, some layers hand on what they are given"
@@ -454,7 +441,43 @@ def _window(self:LM, tokens, start, stop, index):
             lambda m, args: (args[0][rows, index],)).remove)
         yield
 
-# %% ../../nbs/core/12_lm.ipynb #c89b0fcb
+@patch
+def _check_window(self:LM, tokens, start, stop):
+    want, first = (*tokens.ids.shape, self.d_model), start[0] if start else 0
+    if start and (not 0 <= first < self.n_layers or tuple(start[1].shape)!=want): raise ValueError(
+        f'start is (layer, residual): a layer from 0 to {self.n_layers-1} and a tensor of {want}, '
+        f'not {first} and {tuple(start[1].shape)}')
+    if stop is not None and not first <= stop < self.n_layers:
+        raise ValueError(f'stop={stop} is no layer from {first} to {self.n_layers-1}')
+
+# %% ../../nbs/core/12_lm.ipynb #3983e521
+@dataclass
+class Run:
+    "What a forward left behind"
+    tokens:Tokens # What was read
+    logits:Tensor|None=None # `(b, p, V)`; where `logits=` asked for positions, `(b, n, V)` or `(b, V)`
+    values:dict=field(default_factory=dict) # Site -> activation
+    grad:dict=field(default_factory=dict) # Site -> gradient
+    _flows:dict=field(default_factory=dict, repr=False) # Site -> whole activation of the graph, and piece
+
+    def __getitem__(self,
+        site:Site, # One that was recorded
+    )->Tensor:
+        "The activation at a site"
+        if site not in self.values: raise KeyError(f'{site} was not recorded; {list(self.values)} were')
+        return self.values[site]
+
+def _differentiate(run, f):
+    with torch.enable_grad(): y = f(run)
+    if not isinstance(y, Tensor) or y.numel()!=1 or not y.requires_grad: raise ValueError(
+        'the function given as grad makes one number of the run, by way of its logits or activations')
+    flows = list(run._flows.items())
+    gs = torch.autograd.grad(y, [x for _,(x,_) in flows], allow_unused=True) if flows else []
+    for (site,(x,piece)),g in zip(flows, gs): run.grad[site] = piece.read(torch.zeros_like(x) if g is None else g)
+    run._flows, run.logits = {}, None if run.logits is None else run.logits.detach()
+    run.values = {k:v.detach() for k,v in run.values.items()}
+
+# %% ../../nbs/core/12_lm.ipynb #221feded
 @patch
 def _forward(self:LM, tokens, **kw):
     places = (tokens.mask.cumsum(-1)-1).clamp(min=0)[:, -tokens.ids.shape[1]:]
@@ -464,12 +487,12 @@ def _forward(self:LM, tokens, **kw):
 def run(self:LM,
     prompts, # A text or a list, `(b, p)` token ids, or `Tokens`
     record=(), # `Site` or list of sites to read
-    patch=None, # `{site: value}` to write: tensor that fits the piece, or function of the piece
-    grad=None, # Function of the `Run` giving a scalar: its gradients at `record`; True: keep the graph
+    patch=None, # `{site: value}` to write: a tensor that fits the piece, or a function of the piece
+    grad=None, # Function of the `Run` that gives a scalar: its gradients at `record`; True: keep the graph
     start=None, # `(layer, resid_pre)`: go on from this residual, `(b, p, d)`, without the layers below
     stop:int|None=None, # Last layer to compute; then there are no logits
-    logits=None, # Positions of the logits, as a site's; None: all
-)->Run:
+    logits=None, # Positions to compute logits at, as a site's; None: all
+)->Run: # Values are what flows on, patches included
     "One forward, read and written at any sites"
     tokens, patch = self.tokens(prompts), patch or {}
     record = [record] if isinstance(record, Site) else list(record)
@@ -477,7 +500,7 @@ def run(self:LM,
     for o in (*record, *patch): self._check_site(o, start[0] if start else 0, stop)
     out, where = Run(tokens), lambda pos: self.position(tokens, pos)
     index = None if logits is None else where(logits)
-    if stop is not None: index = torch.zeros(len(tokens), 0, dtype=torch.long, device=tokens.ids.device)
+    if stop is not None: index = torch.zeros(len(tokens), 0, dtype=torch.long, device=self.device)
     with torch.set_grad_enabled(bool(grad)), self._window(tokens, start, stop, index), \
             self._tapping(record, patch, out, bool(grad), where):
         result = self._forward(tokens, use_cache=False).logits
@@ -485,21 +508,56 @@ def run(self:LM,
     if callable(grad): _differentiate(out, grad)
     return out
 
-@patch
-def _check_window(self:LM, tokens, start, stop):
-    want = *tokens.ids.shape, self.d_model
-    if start and (not 0 <= start[0] < self.n_layers or tuple(start[1].shape)!=want): raise ValueError(
-        f'start is (layer, residual): a layer from 0 to {self.n_layers-1} and {want}, not {start[0]} and {tuple(start[1].shape)}')
-    if stop is not None and not (start[0] if start else 0) <= stop < self.n_layers: raise ValueError(
-        f'stop={stop} is no layer from {start[0] if start else 0} to {self.n_layers-1}')
+# %% ../../nbs/core/12_lm.ipynb #ba4e673b
+def _steps(when): # does a patch act on step k?
+    if callable(when): return when
+    named = {'prompt': lambda k: k==0, 'always': lambda k: True}
+    if isinstance(when, str) and when not in named: raise ValueError(
+        f"when={when!r}: 'prompt', 'always', a range or set of steps, or a function of the step")
+    return named[when] if isinstance(when, str) else lambda k: k in when
 
-# %% ../../nbs/core/12_lm.ipynb #9048c756
-def _differentiate(run, f):
-    with torch.enable_grad(): y = f(run)
-    if not isinstance(y, Tensor) or y.numel()!=1 or not y.requires_grad: raise ValueError(
-        'the function given as grad makes one number out of the run, by way of its logits or activations')
-    sites, flows = list(run.flows), [o for o,_ in run.flows.values()]
-    for site,x,g in zip(sites, flows, torch.autograd.grad(y, flows, allow_unused=True)):
-        run.grad[site] = run.flows[site][1].read(torch.zeros_like(x) if g is None else g)
-    run.flows, run.logits = {}, None if run.logits is None else run.logits.detach()
-    run.values = {k:v.detach() for k,v in run.values.items()}
+def _choose(logits, temperature, generators): # `(b, V)` to `(b,)`
+    if not temperature: return logits.argmax(-1)
+    p = (logits.float()/temperature).softmax(-1).cpu()
+    return torch.cat([torch.multinomial(o, 1, generator=g) for o,g in zip(p, generators)]).to(logits.device)
+
+@patch
+def _ends(self:LM): # ids of the tokens that end a text
+    ids = getattr(root(self.model), 'generation_config', None)
+    ids = getattr(ids, 'eos_token_id', None)
+    ids = self.tokenizer.eos_token_id if ids is None else ids
+    return {ids} if isinstance(ids, int) else set(ids or ())
+
+# %% ../../nbs/core/12_lm.ipynb #4b3e6859
+@patch
+@torch.no_grad()
+def generate(self:LM,
+    prompts, # A text or a list, or `Tokens`
+    max_new_tokens:int=20, # At most so many; a text ends earlier with its end token
+    patch=None, # `{site: value}`, as for `run`
+    when='prompt', # Steps of the patch: 'prompt' (step 0), 'always', a range or set of steps, function of a step
+    temperature:float=0., # 0: the likeliest token
+    seed=0, # Of the first row, the next row has the next one; or a list with one each row
+)->list: # Texts, without the prompts
+    "Continue prompts, perhaps patched"
+    tokens, on, ends = self.tokens(prompts).padded('left'), _steps(when), self._ends()
+    for o in patch or {}: self._check_site(o)
+    seeds = seed if isinstance(seed, (list, tuple, range)) else range(seed, seed+len(tokens))
+    generators = [torch.Generator().manual_seed(int(o)) for o in seeds]
+    last = torch.full((len(tokens), 1), -1, device=self.device)
+    at, cache, made = tokens, None, []
+    for k in range(max_new_tokens):
+        sites, where = (patch or {}) if on(k) else {}, lambda pos: self.position(tokens, pos)
+        if k: sites, where = {_now(o):v for o,v in sites.items() if o.pos in (None, -1)}, lambda pos: last
+        with self._window(at, None, None, last), self._tapping([], sites, Run(at), False, where):
+            out = self._forward(at, past_key_values=cache, use_cache=True)
+        made.append(_choose(out.logits[:, 0], temperature, generators))
+        if all(ends & set(row) for row in torch.stack(made, 1).tolist()): break
+        cache, mask = out.past_key_values, torch.cat([at.mask, at.mask[:, -1:]], 1)
+        at = Tokens(made[-1][:, None], mask)
+    rows = torch.stack(made, 1).tolist()
+    rows = [r[:min((i for i,o in enumerate(r) if o in ends), default=len(r))] for r in rows]
+    return self.tokenizer.batch_decode(rows, skip_special_tokens=True)
+
+def _now(site): # a site in a forward that reads one token, but sees all keys and values
+    return Site(site.kind, site.layer, site.head, [-1] if site.pos is None else -1)
