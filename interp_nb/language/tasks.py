@@ -122,25 +122,39 @@ def _misaligned(text, offsets, other, offsets2):
                 f'the counterfactual has {word2!r}, {_quoted(other, offsets2, t2)}')
     return '' if n == m else f'{text!r} has {n} tokens and {other!r} has {m}: one ends before the other'
 
-# %% ../../nbs/language/00_tasks.ipynb #b9d59ca8
+# %% ../../nbs/language/00_tasks.ipynb #f82b2910
 def _ids(tokenizer, texts): return tokenizer(list(texts), add_special_tokens=False)['input_ids']
 
+def _added(tokenizer, heads, tails):
+    "The tokens that each tail adds to its head; None where the head itself comes out otherwise"
+    ids = _ids(tokenizer, [*heads, *(h+t for h, t in zip(heads, tails))])
+    return [b[len(a):] if b[:len(a)] == a else None for a, b in zip(ids, ids[len(heads):])]
+
+def _one_token(tokenizer, prompt, answer, what, new):
+    "The token in `new`, or what is wrong"
+    if new is None:
+        raise ValueError(f'the {what} answer {answer!r} melts into the last token of {prompt!r}: '
+            'it should begin with a space, or the prompt end before one')
+    if len(new) == 1: return new[0]
+    pieces = ' + '.join(repr(tokenizer.decode([o])) for o in new) or 'no token at all'
+    raise ValueError(f'the {what} answer {answer!r} to {prompt!r} is {pieces}: a measure at one position '
+        'needs one token; `sequence_logprob` takes longer answers')
+
+# %% ../../nbs/language/00_tasks.ipynb #c6131875
 def _answer_ids(tokenizer, prompts, answers, what):
-    "The token of each answer as it follows its prompt: `(n, most)`, filled up with `-1`"
-    heads = _ids(tokenizer, prompts)
-    tails = iter(_ids(tokenizer, [p+a for p, row in zip(prompts, answers) for a in row]) if any(answers) else ())
+    "The token of each answer as it follows its prompt: `(n, most)`, filled up with -1"
+    ends = [' '.join(p.split(' ')[-2:]) for p in prompts]
+    todo = list(dict.fromkeys((e, a) for e, row in zip(ends, answers) for a in row))
+    new = dict(zip(todo, _added(tokenizer, *zip(*todo)))) if todo else {}
     out = torch.full((len(prompts), max(map(len, answers), default=0)), -1)
-    for i, (head, row) in enumerate(zip(heads, answers)):
-        for j, a in enumerate(row):
-            ids = next(tails)
-            if ids[:len(head)] != head:
-                raise ValueError(f'the {what} answer {a!r} melts into the last token of {prompts[i]!r}: '
-                    'it should begin with a space, or the prompt end before one')
-            if len(new := ids[len(head):]) != 1:
-                pieces = ' + '.join(repr(tokenizer.decode([o])) for o in new) or 'no token at all'
-                raise ValueError(f'the {what} answer {a!r} to {prompts[i]!r} is {pieces}: a measure at one position '
-                    'needs one token; `sequence_logprob` takes longer answers')
-            out[i, j] = new[0]
+    for i, (p, e, row) in enumerate(zip(prompts, ends, answers)):
+        out[i, :len(row)] = torch.tensor([_one_token(tokenizer, p, a, what, new[e, a]) for a in row])
+    some = [i for i, row in enumerate(answers) if row]
+    whole = _added(tokenizer, [prompts[i] for i in some], [answers[i][0] for i in some]) if some else ()
+    for i, ids in zip(some, whole):
+        if ids == [int(out[i, 0])]: continue
+        new = _added(tokenizer, [prompts[i]]*len(answers[i]), answers[i])     # a tokenizer that looks further back
+        out[i, :len(new)] = torch.tensor([_one_token(tokenizer, prompts[i], a, what, o) for a, o in zip(answers[i], new)])
     return out
 
 # %% ../../nbs/language/00_tasks.ipynb #8aeb7471
@@ -218,18 +232,18 @@ def kl(
     ref = reference.log_softmax(-1)
     return F.kl_div(logits.log_softmax(-1), ref.expand_as(logits), log_target=True, reduction='none').sum(-1)
 
-# %% ../../nbs/language/00_tasks.ipynb #3cc146c4
+# %% ../../nbs/language/00_tasks.ipynb #822d6e74
 def _lengths(tokenizer, prompts, continuations):
     "Number of tokens that each continuation adds to its prompt"
     if len(prompts) != len(continuations):
         raise ValueError(f'{len(prompts)} prompts and {len(continuations)} continuations: one each is needed')
-    heads, full = _ids(tokenizer, prompts), _ids(tokenizer, [p+c for p, c in zip(prompts, continuations)])
-    for p, c, head, ids in zip(prompts, continuations, heads, full):
-        if ids[:len(head)] != head:
+    new = _added(tokenizer, prompts, continuations)
+    for p, c, ids in zip(prompts, continuations, new):
+        if ids is None:
             raise ValueError(f'{c!r} melts into the last token of {p!r}: let it begin with a space, '
                 'or the prompt end before one')
-        if len(ids) == len(head): raise ValueError(f'the continuation {c!r} of {p!r} has no tokens')
-    return [len(ids)-len(head) for head, ids in zip(heads, full)]
+        if not ids: raise ValueError(f'the continuation {c!r} of {p!r} has no tokens')
+    return [len(ids) for ids in new]
 
 def _tail_logprob(lm, texts, n):
     "Log-probability of the last `n` tokens of each text, `(b,)`"
