@@ -7,8 +7,8 @@ __all__ = ['Pair', 'token_spans', 'char_spans', 'Batch', 'batch', 'logit_differe
            'sequence_logprob', 'choices', 'chosen', 'lettered', 'answered', 'keep', 'ioi', 'greater_than', 'winobias',
            'read_csv', 'write_csv']
 
-# %% ../../nbs/language/00_tasks.ipynb #71936490
-import csv, io, random, re
+# %% ../../nbs/language/00_tasks.ipynb #1db48dd1
+import csv, io, json, random, re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -439,10 +439,10 @@ def winobias(
             dict(order=s.order, pronoun=s.fields['p'], template=s.template)))
     return out
 
-# %% ../../nbs/language/00_tasks.ipynb #ba893e1b
+# %% ../../nbs/language/00_tasks.ipynb #3c815552
 _FIELDS = ('', 'prompt', 'length', 'label', 'split', 'id', 'prompt_id', 'pair_id', 'correct_proffesion_idx',
     'correct_token', 'wrong_token', 'S1_token', 'S2_token', 'IO_token', 'top_answer', 'top_answer_prob',
-    'correct_prob', 'wrong_prob', 'order', 'template', 'century', 'pronoun')
+    'correct_prob', 'wrong_prob', 'meta')
 
 def _own(tokenizer, text):
     "Offsets of the tokens of `text` itself, `(n, 2)`"
@@ -489,15 +489,15 @@ def _cells(row, names, where, tokenizer):
     ends = [row[k] for k in (*names[1:], 'length')]
     return char_spans(row['prompt'], offsets, {k: (row[k]-1, e-1) for k, e in zip(names, ends)})
 
-# %% ../../nbs/language/00_tasks.ipynb #a94d4b81
+# %% ../../nbs/language/00_tasks.ipynb #a404bb9b
 def _answers(row, where):
     "Right and wrong answers of a row: its tokens, or the years after and up to its label"
     if row.get('correct_token'): return row['correct_token'], row.get('wrong_token') or ()
-    if re.fullmatch(r'\d\d', label := row.get('label', '')):
+    if re.fullmatch(r'\d\d?', label := row.get('label', '')):
         return [f'{o:02d}' for o in range(int(label)+1, 100)], [f'{o:02d}' for o in range(int(label)+1)]
     raise ValueError(f"{where}: the answer is missing: 'correct_token', or two digits of a year in 'label'")
 
-# %% ../../nbs/language/00_tasks.ipynb #9cc4eeaf
+# %% ../../nbs/language/00_tasks.ipynb #4fe773d6
 def read_csv(
     path:str|Path, # The prompts
     lm, # `LM` or tokenizer that the file was made for
@@ -515,8 +515,8 @@ def read_csv(
         if o is not None and [o[k] for k in (*names, 'length')] != [r[k] for k in (*names, 'length')]:
             raise ValueError(f'{corrupt}, row {i}: its spans begin elsewhere than those of {path}')
         right, wrong = _answers(r, where)
-        skip = {'', 'prompt', 'length', 'correct_token', 'wrong_token', *names}
-        meta = {k: v for k, v in r.items() if k not in skip}
+        skip = {'', 'prompt', 'length', 'correct_token', 'wrong_token', 'meta', *names}
+        meta = {k: v for k, v in r.items() if k not in skip and v} | json.loads(r.get('meta') or '{}')
         out.append(Pair(r['prompt'], o and o['prompt'], right, wrong, cut, meta))
     return out
 
@@ -534,7 +534,7 @@ def _starts(pair, text, offsets, where):
         raise ValueError(f'{where}: token {at+1}, {text[slice(*offsets[at])]!r}, is in no span after {before}')
     return {k: a+1 for k, (a, _) in got.items()} | dict(length=len(offsets)+1)
 
-# %% ../../nbs/language/00_tasks.ipynb #e681d9e7
+# %% ../../nbs/language/00_tasks.ipynb #dc00537c
 def write_csv(
     path:str|Path, # The file; replaced if it is there
     pairs:list, # `Pair`s with the same spans, which cover each prompt
@@ -552,14 +552,20 @@ def write_csv(
         at = _starts(p, p.clean, _own(tok, p.clean), where)
         if side == 'corrupt' and (bad := _misaligned(p.clean, _own(tok, p.clean), text, _own(tok, text))):
             raise ValueError(f'{where} is not aligned at {bad}')
-        rows.append(dict(prompt=text) | p.meta | _answer_cells(p, where) | at)
+        rows.append(dict(prompt=text) | _answer_cells(p, where) | _meta_cells(p) | at)
     out = csv.DictWriter(text := io.StringIO(newline=''), list(dict.fromkeys(k for r in rows for k in r)))
     out.writeheader(); out.writerows(rows); write_atomic(path, text.getvalue())
+
+def _meta_cells(pair):
+    "What is known of a pair: public fields in columns of their own, the rest together"
+    public = {k: v for k, v in pair.meta.items() if k in _FIELDS}
+    rest = {k: v for k, v in pair.meta.items() if k not in _FIELDS}
+    return public | (dict(meta=json.dumps(rest)) if rest else {})
 
 def _answer_cells(pair, where):
     "The columns that hold the answers of a pair"
     if len(pair.right) == 1 and len(pair.wrong) <= 1:
         return dict(correct_token=pair.right[0], wrong_token=''.join(pair.wrong))
-    if re.fullmatch(r'\d\d', str(pair.meta.get('label', ''))): return {}
+    if re.fullmatch(r'\d\d?', str(pair.meta.get('label', ''))): return {}
     raise ValueError(f'{where} has {len(pair.right)} right answers; the layout holds one, '
         "or the two digits of a start year in meta['label']")
