@@ -91,11 +91,12 @@ def _card(where):
     path = Path(where)/'card.json'
     return json.loads(path.read_text(encoding='utf-8')) if isinstance(where, Path) and path.exists() else {}
 
-# %% ../../nbs/core/12_lm.ipynb #599c08a5
+# %% ../../nbs/core/12_lm.ipynb #35000f33
 def _pretrained(where, dtype): # a folder, or the name of a hub
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
-    if isinstance(where, Path): check(where)
+    if isinstance(where, Path) and not (check(where)/'config.json').exists():
+        raise ValueError(f'{where} has no config.json, so it is not a language model of transformers')
     bar, kw = logging.is_progress_bar_enabled(), dict(trust_remote_code=False)
     logging.disable_progress_bar()
     try:
@@ -275,7 +276,7 @@ class _Piece:
             f'all of its axes are right (1: the same along it), or its last {shared} or fewer')
         return new.expand_as(old)
 
-# %% ../../nbs/core/12_lm.ipynb #22cd1352
+# %% ../../nbs/core/12_lm.ipynb #58ee84bb
 _taps = {} # attention module -> {kind: function}, while a run looks inside
 
 def _attention(module, query, key, value, attention_mask, scaling=None, dropout=0., softcap=None, **kw):
@@ -287,7 +288,8 @@ def _attention(module, query, key, value, attention_mask, scaling=None, dropout=
     scores = query@keys.transpose(2, 3) * (query.shape[-1]**-.5 if scaling is None else scaling)
     if softcap is not None: scores = (scores/softcap).tanh()*softcap
     if attention_mask is not None: scores = scores + attention_mask
-    pattern = tap('pattern', scores.softmax(-1, dtype=torch.float32).to(query.dtype))
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    pattern = tap('pattern', scores.softmax(-1, dtype=wide).to(query.dtype))
     pattern = nn.functional.dropout(pattern, dropout, module.training)
     return (pattern@values).transpose(1, 2).contiguous(), pattern
 
@@ -508,7 +510,7 @@ def run(self:LM,
     if callable(grad): _differentiate(out, grad)
     return out
 
-# %% ../../nbs/core/12_lm.ipynb #ba4e673b
+# %% ../../nbs/core/12_lm.ipynb #12126922
 def _steps(when): # does a patch act on step k?
     if callable(when): return when
     named = {'prompt': lambda k: k==0, 'always': lambda k: True}
@@ -522,13 +524,20 @@ def _choose(logits, temperature, generators): # `(b, V)` to `(b,)`
     return torch.cat([torch.multinomial(o, 1, generator=g) for o,g in zip(p, generators)]).to(logits.device)
 
 @patch
+def _check_room(self:LM, tokens, n):
+    most = getattr(root(self.model).config, 'max_position_embeddings', None) or float('inf')
+    longest = int(tokens.mask.sum(-1).max())
+    if n < 1 or longest+n > most: raise ValueError(
+        f'a prompt of {longest} tokens and max_new_tokens={n} more; {self.name} reads {most}')
+
+@patch
 def _ends(self:LM): # ids of the tokens that end a text
     ids = getattr(root(self.model), 'generation_config', None)
     ids = getattr(ids, 'eos_token_id', None)
     ids = self.tokenizer.eos_token_id if ids is None else ids
     return {ids} if isinstance(ids, int) else set(ids or ())
 
-# %% ../../nbs/core/12_lm.ipynb #4b3e6859
+# %% ../../nbs/core/12_lm.ipynb #38763e5f
 @patch
 @torch.no_grad()
 def generate(self:LM,
@@ -542,6 +551,7 @@ def generate(self:LM,
     "Continue prompts, perhaps patched"
     tokens, on, ends = self.tokens(prompts).padded('left'), _steps(when), self._ends()
     for o in patch or {}: self._check_site(o)
+    self._check_room(tokens, max_new_tokens)
     seeds = seed if isinstance(seed, (list, tuple, range)) else range(seed, seed+len(tokens))
     generators = [torch.Generator().manual_seed(int(o)) for o in seeds]
     last = torch.full((len(tokens), 1), -1, device=self.device)
