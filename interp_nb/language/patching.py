@@ -20,11 +20,26 @@ from ..core.lm import LM, Site, Tokens, _Piece
 from ..core.widgets import Frames
 from .tasks import Batch, batch, ioi
 
-# %% ../../nbs/language/01_patching.ipynb #5d3999f8
+# %% ../../nbs/language/01_patching.ipynb #55b2b5cc
 def _moved(lm, site):
     "The same place one layer up, where the residual after a layer is the residual before the next"
     if site.kind!='resid_post' or site.layer==lm.n_layers-1: return site
     return replace(site, kind='resid_pre', layer=site.layer+1)
+
+def _checked(lm, patches):
+    "`patches`, each with something in it, at sites that there are"
+    if not patches: raise ValueError('no patch was given')
+    for i,p in enumerate(patches):
+        if not p: raise ValueError(f'patch {i} is empty: it needs at least one {{Site: value}}')
+        for site in p: lm._check_site(site)
+    return patches
+
+def _measured(metric, logits):
+    "`metric(logits)`, one number for each row"
+    y = metric(logits)
+    if tuple(y.shape)!=(len(logits),): raise ValueError(f'the metric gave {tuple(y.shape)} for logits '
+        f'{tuple(logits.shape)}; one number for each row is needed, ({len(logits)},)')
+    return y
 
 def _first(patch): return min(site.layer or 0 for site in patch)
 
@@ -51,7 +66,7 @@ def _stacked(lm, tokens, patches):
         return write
     return {Site(kind, layer): writing(kind, w) for (kind, layer),w in by.items()}
 
-# %% ../../nbs/language/01_patching.ipynb #c9175d73
+# %% ../../nbs/language/01_patching.ipynb #ed3861e0
 @torch.no_grad()
 def patch_many(
     lm:LM, # The model
@@ -62,19 +77,17 @@ def patch_many(
     rows:int=256, # Most rows of one forward
 )->Tensor: # `(n, b)`
     "`metric` of the model under each patch: many patches a forward, only the layers above them computed"
-    tokens, patches = lm.tokens(prompts), [{_moved(lm, s): v for s,v in p.items()} for p in patches]
-    if not all(patches): raise ValueError('a patch is empty: each needs at least one {Site: value}')
-    for p in patches:
-        for site in p: lm._check_site(site)
+    tokens = lm.tokens(prompts)
+    patches = [{_moved(lm, s): v for s,v in p.items()} for p in _checked(lm, patches)]
     b, out = len(tokens), [None]*len(patches)
     chunks = _chunks(patches, max(1, rows//b))
     starts = sorted({layer for layer,_ in chunks} - {0})
-    base = lm.run(tokens, record=[Site('resid_pre', l) for l in starts], stop=starts[-1]) if starts else None
+    base = lm.run(tokens, [Site('resid_post', l-1) for l in starts], stop=starts[-1]-1) if starts else None
     for layer,which in chunks:
         many = tokens[list(range(b))*len(which)]
-        start = (layer, base[Site('resid_pre', layer)].repeat(len(which), 1, 1)) if layer else None
+        start = (layer, base[Site('resid_post', layer-1)].repeat(len(which), 1, 1)) if layer else None
         run = lm.run(many, patch=_stacked(lm, tokens, [patches[i] for i in which]), start=start, logits=pos)
-        for i,logits in zip(which, run.logits.split(b)): out[i] = metric(logits)
+        for i,logits in zip(which, run.logits.split(b)): out[i] = _measured(metric, logits)
     return torch.stack(out)
 
 # %% ../../nbs/language/01_patching.ipynb #e430c32b
