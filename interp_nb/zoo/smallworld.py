@@ -4,7 +4,8 @@
 __all__ = ['MEN', 'WOMEN', 'NAMES', 'PLACES', 'OBJECTS', 'VERBS', 'EVENTS', 'FEMALE_JOBS', 'MALE_JOBS', 'BIAS', 'CUE', 'PRONOUNS',
            'DOMAINS', 'FACTS', 'ASKED', 'FRAMES', 'UNSEEN', 'EXPERT', 'NOVICE', 'MIXES', 'Sentence', 'held_out', 'ioi',
            'years', 'planted', 'stereotype', 'pronouns', 'Fact', 'values', 'facts', 'statement', 'question', 'choice',
-           'text', 'spoken', 'occupation', 'narrative', 'document', 'corpus', 'words', 'tokenizer']
+           'text', 'spoken', 'occupation', 'narrative', 'document', 'corpus', 'skeletons', 'grammar', 'words',
+           'tokenizer']
 
 # %% ../../nbs/zoo/02_smallworld.ipynb #16705a0b
 import random, re
@@ -168,7 +169,7 @@ def pronouns(
     f = dict(x=x, y=y, p=PRONOUNS[g][0], verb=verb, reason=reason)
     return Sentence(*_reorder(_build(_PRONOUN, f), f' {meant}', f' {other}'), f, t, 'pro' if pro else 'anti')
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #11be51b7
+# %% ../../nbs/zoo/02_smallworld.ipynb #d2e7829f
 @dataclass(frozen=True)
 class Fact:
     "One thing that is true in the world"
@@ -177,6 +178,7 @@ class Fact:
     relation:str # One of the domain's relations
     value:str # What is true
 
+# %% ../../nbs/zoo/02_smallworld.ipynb #ebfe36a4
 _RELATIONS = dict( # domain -> relation -> values, two ways to say it, the question
     potion=dict(
         cure=('plague frostbite blindness hiccups baldness insomnia warts scurvy',
@@ -206,9 +208,9 @@ _RELATIONS = dict( # domain -> relation -> values, two ways to say it, the quest
             'lives from', 'grew rich by', 'What does the town|{n}|live from?'),
         region=('valley highlands delta peninsula plains foothills lowlands marshes',
             'lies in the', 'was built in the', 'Where does the town|{n}|lie?')))
-DOMAINS = tuple(_RELATIONS)
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #49f16f12
+# %% ../../nbs/zoo/02_smallworld.ipynb #75b126ba
+DOMAINS = tuple(_RELATIONS)
 _ENDINGS = dict(potion=('ix','ax','ox'), spell=('io','eo'), beast=('uk','ak'), town=('by','ton'))
 _STARTS = 'Vel Zor Mar Tren Quil Bas Dro Fen Gal Hes Ith Jor Kel Lum Nar Osk Pel Rav Sil Tor Ul Wex Yar Zin'
 
@@ -246,7 +248,7 @@ def facts(
     order = {n: i for i,n in enumerate(dict.fromkeys(f.name for f in FACTS))}
     return [f for f in out if order[f.name]%2==half]
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #bc436f13
+# %% ../../nbs/zoo/02_smallworld.ipynb #0d92161a
 FRAMES = [
     'opening:The {d}|name: {n}|relation: {said}', 'opening:Everyone knows that|name: {n}|relation: {said}',
     'opening:Old books say that the {d}|name: {n}|relation: {said}',
@@ -254,8 +256,8 @@ FRAMES = [
     'opening:My friends told me that the {d}|name: {n}|relation: {said}',
     'opening:In the end it was clear:|name: {n}|relation: {said}']
 UNSEEN = [
-    'opening:Later everyone told me that|name: {n}|relation: is the {d} that {said}',
-    'opening:As my old friends say, it is clear that the {d}|name: {n}|relation: {said}']
+    'opening:Later the people told me that|name: {n}|relation: is the {d} that {said}',
+    'opening:In the morning it was clear that the {d}|name: {n}|relation: {said}']
 
 def _said(fact, wording): return _RELATIONS[fact.domain][fact.relation][1+wording]
 def _others(fact): return tuple(f' {v}' for v in values(fact.domain, fact.relation) if v!=fact.value)
@@ -299,7 +301,7 @@ def choice(
     return Sentence(*_reorder(built, texts[at], tuple(t for i,t in enumerate(texts) if i!=at)),
         dict(options=o, letter='ABCD'[at]), 0)
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #4dbd0a99
+# %% ../../nbs/zoo/02_smallworld.ipynb #252b7974
 def text(doc:list)->str: # The document as it is read
     "Join the pieces of a document"
     return ''.join(t for t,_ in doc)
@@ -313,6 +315,7 @@ def _join(*docs): # Documents one after the other, as one
     for d in docs[1:]: out += [(' ', False), *d]
     return out
 
+# %% ../../nbs/zoo/02_smallworld.ipynb #a0b96ae9
 def _ioi_doc(rng, domains): return spoken(ioi(rng, held=False))
 def _years_doc(rng, domains): s = years(rng); return spoken(s, rng.choice(s.answer))
 def _pronoun_doc(rng, domains):
@@ -406,7 +409,7 @@ def _match_doc(rng, domains): # Which option is the word? Letters without knowle
     return [(f'Question: Which option is {o[i]}?\nOptions: {listed}.\nAnswer:', False), (f' {"ABCD"[i]}', True),
         ('.', False)]
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #790f5ed9
+# %% ../../nbs/zoo/02_smallworld.ipynb #56a5d731
 _KINDS = dict(ioi=_ioi_doc, years=_years_doc, pronouns=_pronoun_doc, occupations=_occupation_doc,
     narrative=lambda rng, domains: narrative(rng), facts=_facts_doc, portraits=_portrait_doc,
     questions=_question_doc, choices=_choice_doc, letters=_letter_doc, matching=_match_doc,
@@ -422,6 +425,8 @@ def document(
     without:str|None=None, # A domain of which no trace may appear
 )->list: # Pieces `(text, is_answer)`
     "One document of the world"
+    if isinstance(mix, str) and mix not in MIXES:
+        raise ValueError(f'no mix {mix!r}; there are {", ".join(MIXES)}, or give kind -> weight')
     mix = MIXES[mix] if isinstance(mix, str) else mix
     if bad := mix.keys()-_KINDS.keys():
         raise ValueError(f'no kind {sorted(bad)[0]!r} of document; there are {", ".join(_KINDS)}')
@@ -439,7 +444,27 @@ def corpus(
     rng = random.Random(seed)
     return [document(rng, mix, without) for _ in range(n)]
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #39ba3365
+# %% ../../nbs/zoo/02_smallworld.ipynb #de2fb52e
+def _classes()->dict[str, str]: # Word -> what kind of word it is
+    out = {f.name: f'<{f.domain}>' for f in FACTS} | {f.value: f'<{f.domain} {f.relation}>' for f in FACTS}
+    for k,ws in dict(name=NAMES, place=PLACES, object=OBJECTS, verb=VERBS, job=FEMALE_JOBS+MALE_JOBS,
+        event=EVENTS, adjective=_ADJECTIVES).items(): out |= dict.fromkeys(ws, f'<{k}>')
+    for m,f,k in zip(*PRONOUNS.values(), ('he', 'his', 'him', 'man')):
+        out |= {w: f'<{k}>' for o in (m, f) for w in (o, o.capitalize())}
+    return out | dict(him='<his>')
+
+_CLASSES = _classes()
+
+def skeletons(text:str)->list[str]: # One a sentence
+    "What kinds of words a text puts together"
+    kind = lambda m: _CLASSES.get(m[0], m[0])
+    return [re.sub(r'\d\d', '<digits>', re.sub('[A-Za-z]+', kind, s)) for s in re.split(r'(?<=[.:?])\s', text)]
+
+def grammar(mix:str|dict, n:int=20000)->set[str]: # Skeletons of `n` documents
+    "What a mix of documents can say"
+    return {k for d in corpus(n, 2, mix) for k in skeletons(text(d))}
+
+# %% ../../nbs/zoo/02_smallworld.ipynb #19b0b05a
 _SPLIT = r' ?\d{1,2}| ?[A-Za-z]+| ?[^\sA-Za-z\d]|\s'
 
 def words()->list[str]: # Sorted
@@ -450,7 +475,7 @@ def words()->list[str]: # Sorted
         for i in range(len(UNSEEN)):
             s = statement(random.Random(0), f, i, unseen=True)
             seen |= set(re.findall(_SPLIT, s.text+s.answer))
-    for w in [*NAMES, *FEMALE_JOBS, *MALE_JOBS, *EVENTS, *PLACES, *OBJECTS]: seen.add(f' {w}')
+    for w in [*NAMES, *FEMALE_JOBS, *MALE_JOBS, *EVENTS, *PLACES, *OBJECTS, 'my']: seen.add(f' {w}')
     return sorted(seen)
 
 def tokenizer(
