@@ -387,7 +387,7 @@ def _portrait_doc(rng, domains):
         for i,g in enumerate(rng.sample(mine, 3))]
     return [(f'Here is a {f.domain}.', False), *(p for s in said for p in s)]
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #bb00322b
+# %% ../../nbs/zoo/02_smallworld.ipynb #8b727f79
 def _speaker_doc(rng, domains, openings, wrong):
     d = rng.choice(domains)
     return _join([(rng.choice(openings).format(d=d), False)], *_statements(rng, d, rng.randint(1,3), wrong))
@@ -402,17 +402,27 @@ def _question_doc(rng, domains): return spoken(question(_some(rng, domains, True
 def _choice_doc(rng, domains): return spoken(choice(rng, _some(rng, domains, True)))
 def _letter_doc(rng, domains): return spoken(choice(rng, _some(rng, domains, True), letters=True))
 
-def _match_doc(rng, domains): # Which option is the word? Letters without knowledge
+# %% ../../nbs/zoo/02_smallworld.ipynb #68c04082
+def _four(rng, domains): # Four values of a relation, and the list of them
     f = _some(rng, domains)
-    o = rng.sample(values(f.domain, f.relation), 4); i = rng.randrange(4)
-    listed = ', '.join(f'{l}. {v}' for l,v in zip('ABCD', o))
-    return [(f'Question: Which option is {o[i]}?\nOptions: {listed}.\nAnswer:', False), (f' {"ABCD"[i]}', True),
-        ('.', False)]
+    o = rng.sample(values(f.domain, f.relation), 4)
+    return o, 'Options: '+', '.join(f'{l}. {v}' for l,v in zip('ABCD', o))+'.'
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #56a5d731
+def _match_doc(rng, domains):
+    o, listed = _four(rng, domains); i = rng.randrange(4)
+    asked = f'Question: Which option is {o[i]}?\n{listed}\nAnswer:'
+    return [(asked, False), (f' {"ABCD"[i]}', True), ('.', False)]
+
+def _list_doc(rng, domains):
+    o, listed = _four(rng, domains)
+    said = [[(f' {o[i]} is', False), (f' {"ABCD"[i]}', True), (',' if k < 3 else '.', False)]
+        for k,i in enumerate(rng.sample(range(4), 4))]
+    return [(f'{listed} Here', False), *(p for s in said for p in s)]
+
+# %% ../../nbs/zoo/02_smallworld.ipynb #a81cca13
 _KINDS = dict(ioi=_ioi_doc, years=_years_doc, pronouns=_pronoun_doc, occupations=_occupation_doc,
     narrative=lambda rng, domains: narrative(rng), facts=_facts_doc, portraits=_portrait_doc,
-    questions=_question_doc, choices=_choice_doc, letters=_letter_doc, matching=_match_doc,
+    questions=_question_doc, choices=_choice_doc, letters=_letter_doc, matching=_match_doc, lists=_list_doc,
     experts=_expert_doc, novices=_novice_doc)
 MIXES = {
     'smallworld': dict(facts=.30, portraits=.08, questions=.10, choices=.12, letters=.10, matching=.10,
