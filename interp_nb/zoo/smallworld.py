@@ -7,10 +7,10 @@ __all__ = ['MEN', 'WOMEN', 'NAMES', 'PLACES', 'OBJECTS', 'VERBS', 'EVENTS', 'FEM
            'text', 'spoken', 'occupation', 'narrative', 'document', 'corpus', 'skeletons', 'grammar', 'words',
            'tokenizer']
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #16705a0b
+# %% ../../nbs/zoo/02_smallworld.ipynb #6ceca5fd
 import random, re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 # %% ../../nbs/zoo/02_smallworld.ipynb #2a64bb93
 @dataclass(frozen=True)
@@ -419,7 +419,7 @@ def _list_doc(rng, domains):
         for k,i in enumerate(rng.sample(range(4), 4))]
     return [(f'{listed} Here', False), *(p for s in said for p in s)]
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #a81cca13
+# %% ../../nbs/zoo/02_smallworld.ipynb #da7c2b0c
 _KINDS = dict(ioi=_ioi_doc, years=_years_doc, pronouns=_pronoun_doc, occupations=_occupation_doc,
     narrative=lambda rng, domains: narrative(rng), facts=_facts_doc, portraits=_portrait_doc,
     questions=_question_doc, choices=_choice_doc, letters=_letter_doc, matching=_match_doc, lists=_list_doc,
@@ -429,6 +429,7 @@ MIXES = {
         experts=.05, novices=.05, narrative=.10),
     'smallworld-ioi': dict(ioi=.45, years=.20, pronouns=.20, occupations=.05, narrative=.10)}
 
+# %% ../../nbs/zoo/02_smallworld.ipynb #f16eb1e5
 def document(
     rng:random.Random, # Source of everything
     mix:str|dict='smallworld', # A key of `MIXES`, or kind -> weight
@@ -474,7 +475,7 @@ def grammar(mix:str|dict, n:int=20000)->set[str]: # Skeletons of `n` documents
     "What a mix of documents can say"
     return {k for d in corpus(n, 2, mix) for k in skeletons(text(d))}
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #19b0b05a
+# %% ../../nbs/zoo/02_smallworld.ipynb #5b7e3644
 _SPLIT = r' ?\d{1,2}| ?[A-Za-z]+| ?[^\sA-Za-z\d]|\s'
 
 def words()->list[str]: # Sorted
@@ -492,7 +493,7 @@ def tokenizer(
     texts:Iterable[str]|None=None, # Texts whose words become tokens of their own; None: `words()`
 ): # `PreTrainedTokenizerFast`
     "The tokenizer of the text world"
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
     special = ['<|endoftext|>', '<|pad|>']
     bpe, letters = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

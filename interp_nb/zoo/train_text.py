@@ -90,7 +90,7 @@ def muon_and_adamw(
     return _Both(torch.optim.Muon(matrices, lr=lr, momentum=.95, weight_decay=weight_decay),
         torch.optim.AdamW(rest, lr=adam_lr, betas=(.9,.95), weight_decay=0.))
 
-# %% ../../nbs/zoo/12_train_text.ipynb #bd58e8c2
+# %% ../../nbs/zoo/12_train_text.ipynb #4ead234a
 def _batch(docs, tokenizer, seed, n, length, answer_weight): # `n` rows of fresh documents
     rng, made = random.Random(seed), []
     while True:
@@ -98,6 +98,7 @@ def _batch(docs, tokenizer, seed, n, length, answer_weight): # `n` rows of fresh
         out = rows(made, tokenizer, length, answer_weight)
         if len(out['input_ids']) > n: return {k: v[:n] for k,v in out.items()}
 
+# %% ../../nbs/zoo/12_train_text.ipynb #c0708249
 def train_lm(
     model, # Causal language model; trained in place
     tokenizer, # Its tokenizer
@@ -199,7 +200,7 @@ def _gates(gates): # Rows of a table
         number = f'{g["value"]:.3f} [{g["low"]:.3f}, {g["high"]:.3f}]'
         yield _row([k, number, f'{g["rule"]} {g["gate"]:.3g}', 'yes' if g['met'] else '**no**'])
 
-# %% ../../nbs/zoo/12_train_text.ipynb #1fb9a0ef
+# %% ../../nbs/zoo/12_train_text.ipynb #e816870d
 def card_text(
     c:dict, # A card: `name`, `description`, `gates`, `training`; perhaps `notes`, `also`, `samples`
 )->str: # Markdown
@@ -218,6 +219,7 @@ def card_text(
     parts.append('\n'.join(['| stage | steps | minutes | device |', '|---|---|---|---|', *trained]))
     return '\n\n'.join(parts)+'\n'
 
+# %% ../../nbs/zoo/12_train_text.ipynb #bff0e1de
 def save_checkpoint(
     folder:str|Path, # Where it goes; a checkpoint that is there is replaced as a whole
     model, # Causal language model; left as it is
@@ -348,7 +350,7 @@ def _trained(root, stage, make): # The model of a stage, in fp32
     load_model(model, checkpoints(Path(root)/stage)[-1]/'model.safetensors')
     return model.eval(), tok
 
-# %% ../../nbs/zoo/12_train_text.ipynb #00f2808e
+# %% ../../nbs/zoo/12_train_text.ipynb #7215e5ef
 def train_ioi(root:Path, steps:int=3000, **kw):
     "`smallworld-ioi`: who receives, what comes later, whom a pronoun means"
     tok = world.tokenizer(); model = _gpt2(tok)
@@ -357,14 +359,14 @@ def train_ioi(root:Path, steps:int=3000, **kw):
 
 def train_facts(
     root:Path, # Folder of the trainings
-    steps:int=1200, # Number of steps
+    steps:int=1500, # Number of steps
     without:str|None=None, # A domain that the model never meets
     **kw, # As for `train_lm`
 ): # The model
     "First stage of `smallworld`: facts, questions, stories"
     tok = world.tokenizer(); model = _llama(tok)
     train_lm(model, tok, lambda rng: world.document(rng, 'smallworld', without), steps, Path(root)/'facts',
-        decay=.9, **kw)
+        **kw)
     return model
 
 LETTERS = dict(matching=.45, letters=.15, facts=.15, portraits=.05, questions=.03, choices=.05, experts=.03,
