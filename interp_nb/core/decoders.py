@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# %% ../../nbs/core/11_decoders.ipynb #11933f7d
+# %% ../../nbs/core/11_decoders.ipynb #f16293f3
 class Names(NamedTuple):
     "What a family calls its parts"
     layers:str='layers' # Of the body
@@ -19,8 +19,8 @@ class Names(NamedTuple):
     attn:str='self_attn' # Of a layer
     o:str='o_proj' # Of attention: from the heads to the residual
     down:str='down_proj' # Of the MLP: from the neurons to the residual
-    pre:tuple=('input_layernorm', 'post_attention_layernorm') # What attention and the MLP read goes through these
-    post:tuple=() # What they write goes through these
+    pre:tuple=('input_layernorm', 'post_attention_layernorm') # Norms of what attention and the MLP read
+    post:tuple=() # Norms of what they write
     offset:int=0 # The gain of a norm is its weight plus this
 
 _both = Names(pre=('input_layernorm', 'pre_feedforward_layernorm'), offset=1,
@@ -29,9 +29,10 @@ FAMILIES = {
     'gpt2': Names('h', 'ln_f', 'attn', 'c_proj', 'c_proj', ('ln_1', 'ln_2')),
     'gpt_neox': Names(final='final_layer_norm', attn='attention', o='dense', down='dense_4h_to_h'),
     **dict.fromkeys(['llama', 'mistral', 'qwen2', 'qwen3', 'olmo', 'phi3'], Names()),
-    'gemma2':_both, 'gemma3_text':_both, 'olmo2': Names(pre=(), post=_both.post)} # by `config.model_type`
+    'gemma2':_both, 'gemma3_text':_both,
+    'olmo2': Names(pre=(), post=_both.post)} # by `config.model_type`
 
-# %% ../../nbs/core/11_decoders.ipynb #20d7ff06
+# %% ../../nbs/core/11_decoders.ipynb #5b744c96
 def root(
     model:nn.Module, # A causal language model of transformers, or a `PeftModel` around one
 )->nn.Module: # The one inside
@@ -44,7 +45,8 @@ def family(
     "The family a config belongs to; an unknown one is refused"
     kind = getattr(config, 'model_type', None)
     if kind in FAMILIES: return kind
-    raise ValueError(f"{kind or type(config).__name__!r} is no supported family; there are {', '.join(FAMILIES)}")
+    raise ValueError(f"{kind or type(config).__name__!r} is no supported family; there are "
+        + ', '.join(FAMILIES))
 
 # %% ../../nbs/core/11_decoders.ipynb #80105742
 class Sizes(NamedTuple):
@@ -65,7 +67,7 @@ def sizes(
         getattr(config, 'head_dim', None) or d//h,
         getattr(config, 'intermediate_size', None) or getattr(config, 'n_inner', None) or 4*d)
 
-# %% ../../nbs/core/11_decoders.ipynb #5091c285
+# %% ../../nbs/core/11_decoders.ipynb #4a2a063e
 def layers(
     model:nn.Module, # Causal language model
 )->nn.ModuleList:
@@ -76,7 +78,7 @@ def layers(
 def parts(
     model:nn.Module, # Causal language model
     layer:int, # From 0
-)->SimpleNamespace: # Modules `block`, `attn`, `o`, `mlp`, `down`, `mid`, and `adds`: attention's and the MLP's
+)->SimpleNamespace: # Modules `block`, `attn`, `o`, `mlp`, `down` and `mid`; a pair of modules `adds`
     "The modules of one layer; `mid` is None where attention and MLP run in parallel"
     net = root(model)
     n, block = FAMILIES[family(net.config)], layers(net)[layer]

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['KINDS', 'Last', 'Site', 'LM', 'Tokens', 'Run']
 
-# %% ../../nbs/core/12_lm.ipynb #c3b9d7c5
+# %% ../../nbs/core/12_lm.ipynb #1032b8fb
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
-import json
+import json, operator
 import torch
 from torch import Tensor, nn
 from fastcore.basics import patch
@@ -46,7 +47,7 @@ KINDS = ('embed', 'resid_pre', 'q', 'k', 'v', 'pattern', 'z', 'head_out', 'attn_
 _inside = 'q', 'k', 'v', 'pattern' # seen by the attention function alone
 _headed = *_inside, 'z', 'head_out'
 
-# %% ../../nbs/core/12_lm.ipynb #600732e0
+# %% ../../nbs/core/12_lm.ipynb #6bf4969a
 class LM:
     "A view of a causal language model; the model's weights and outputs stay as they are"
     def __init__(self,
@@ -58,7 +59,8 @@ class LM:
         self.family = family(root(model).config)
         self.model, self.tokenizer, self.card = model, tokenizer, card or {}
         self.name = name or type(root(model)).__name__
-        self.n_layers, self.n_heads, self.n_kv_heads, self.d_model, self.d_head, self.d_mlp = sizes(root(model).config)
+        self.n_layers, self.n_heads, self.n_kv_heads, self.d_model, self.d_head, self.d_mlp = sizes(
+            root(model).config)
 
     def __repr__(self):
         return (f'LM({self.name}: {self.family}, {self.n_layers} layers of {self.n_heads} heads, '
@@ -70,7 +72,10 @@ class LM:
     @property
     def dtype(self): return root(self.model).dtype
 
-# %% ../../nbs/core/12_lm.ipynb #442bc143
+    @property
+    def _most(self): return getattr(root(self.model).config, 'max_position_embeddings', None) or float('inf')
+
+# %% ../../nbs/core/12_lm.ipynb #547fb411
 @patch(cls_method=True)
 def load(cls:LM,
     name, # Name of a shipped model, hub name, folder, `(model, tokenizer)`, or an `LM`
@@ -82,7 +87,7 @@ def load(cls:LM,
     if isinstance(name, tuple): lm = cls(*name)
     else:
         where = find(name)
-        lm = cls(*_pretrained(where, dtype or torch.float32), getattr(where, 'name', where), _card(where))
+        lm = cls(*_pretrained(where, dtype or torch.float32), Path(where).name, _card(where))
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if device is not None or dtype is not None: lm.model.to(device=device, dtype=dtype)
     return lm
@@ -91,7 +96,7 @@ def _card(where):
     path = Path(where)/'card.json'
     return json.loads(path.read_text(encoding='utf-8')) if isinstance(where, Path) and path.exists() else {}
 
-# %% ../../nbs/core/12_lm.ipynb #35000f33
+# %% ../../nbs/core/12_lm.ipynb #f79987ff
 def _pretrained(where, dtype): # a folder, or the name of a hub
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -105,13 +110,13 @@ def _pretrained(where, dtype): # a folder, or the name of a hub
         return model, AutoTokenizer.from_pretrained(where, **kw)
     except OSError as e:
         why = ' '.join(str(e).split())
-        if isinstance(where, Path): raise ValueError(f'{where} cannot be read as a language model: {why}') from e
+        if isinstance(where, Path): raise ValueError(f'{where} cannot be read as a language model: {why}')
         raise NotFoundError(
             f'{where!r} is no shipped model, no folder, and could not be fetched from the hub: {why}') from e
     finally:
         if bar: logging.enable_progress_bar()
 
-# %% ../../nbs/core/12_lm.ipynb #e3d8c7b7
+# %% ../../nbs/core/12_lm.ipynb #265e9de5
 @dataclass(frozen=True)
 class Tokens:
     "A batch of token rows"
@@ -126,20 +131,20 @@ class Tokens:
         rows, # Slice, list or tensor of rows, in any order and number
     )->'Tokens':
         "Some rows"
-        which = torch.arange(len(self))[rows].tolist()
-        off = None if self.offsets is None else self.offsets[which]
-        return Tokens(self.ids[which], self.mask[which], off, self.text and [self.text[i] for i in which])
+        which = torch.arange(len(self))[rows].reshape(-1).tolist()
+        offsets = None if self.offsets is None else self.offsets[which]
+        return Tokens(self.ids[which], self.mask[which], offsets, self.text and [self.text[i] for i in which])
 
     def padded(self,
         side:str, # 'left' or 'right'
     )->'Tokens':
         "The same rows, with the padding on one `side`"
         order = self.mask.argsort(dim=-1, descending=side=='right', stable=True)
-        move = lambda x: x.gather(1, order)
-        off = None if self.offsets is None else torch.stack([move(o) for o in self.offsets.unbind(-1)], -1)
-        return Tokens(move(self.ids), move(self.mask), off, self.text)
+        row = torch.arange(len(self), device=order.device)[:, None]
+        offsets = None if self.offsets is None else self.offsets[row, order]
+        return Tokens(self.ids[row, order], self.mask[row, order], offsets, self.text)
 
-# %% ../../nbs/core/12_lm.ipynb #5068164e
+# %% ../../nbs/core/12_lm.ipynb #6ed7daf3
 @patch
 def tokens(self:LM,
     prompts, # A text or a list of texts, `(b, p)` token ids, or `Tokens`
@@ -151,12 +156,16 @@ def tokens(self:LM,
         if prompts.ndim!=2: raise ValueError(f'token ids are (batch, positions), not {tuple(prompts.shape)}')
         return Tokens(prompts.to(self.device), torch.ones_like(prompts, device=self.device))
     text = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not text: raise ValueError('no prompt was given')
+    if not text or not all(isinstance(o, str) for o in text):
+        raise TypeError(f'prompts are a text, texts, a tensor of token ids or Tokens, not {_short(prompts)}')
     enc = self.tokenizer(text, add_special_tokens=special, return_offsets_mapping=self.tokenizer.is_fast)
     rows, offsets = enc['input_ids'], enc.get('offset_mapping')
-    self._check_rows(rows, text)
-    pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
-    return Tokens(self._fill(rows, pad or 0), self._fill([[1]*len(o) for o in rows], 0),
+    for i,o in enumerate(rows):
+        if not 0 < len(o) <= self._most: raise ValueError(
+            f'prompt {i} ({_short(text[i])}) has {len(o)} tokens; {self.name} reads from 1 to {self._most}')
+    pad = self.tokenizer.pad_token_id
+    pad = self.tokenizer.eos_token_id or 0 if pad is None else pad
+    return Tokens(self._fill(rows, pad), self._fill([[1]*len(o) for o in rows], 0),
         offsets and self._fill(offsets, 0), text)
 
 @patch
@@ -164,116 +173,105 @@ def _fill(self:LM, rows, value): # lists of different length as one tensor
     return nn.utils.rnn.pad_sequence([torch.tensor(o) for o in rows], batch_first=True, padding_value=value,
         padding_side=self.tokenizer.padding_side).to(self.device)
 
-# %% ../../nbs/core/12_lm.ipynb #16bc52c5
-@patch
-def _check_rows(self:LM, rows, text):
-    most = getattr(root(self.model).config, 'max_position_embeddings', None) or float('inf')
-    for i,o in enumerate(rows):
-        if not 0 < len(o) <= most: raise ValueError(
-            f'prompt {i} ({_short(text[i])}) has {len(o)} tokens; {self.name} reads from 1 to {most}')
-
-def _short(text): return repr(text if len(text) < 40 else text[:37]+'…')
+# %% ../../nbs/core/12_lm.ipynb #2d94d131
+def _short(x): return o if len(o:=repr(x)) < 60 else f'{o[:56]}…{o[-1]}'
 
 @patch
 def strings(self:LM,
     tokens:Tokens, # From `lm.tokens`
 )->list: # For each row, the texts of its tokens without padding
     "What each token says"
-    return [[self.tokenizer.decode([i]) for i in ids[m.bool()].tolist()] for ids,m in zip(tokens.ids, tokens.mask)]
+    rows = [ids[m.bool()].tolist() for ids,m in zip(tokens.ids, tokens.mask)]
+    return [[self.tokenizer.decode([i]) for i in r] for r in rows]
 
-# %% ../../nbs/core/12_lm.ipynb #43bf51a3
+# %% ../../nbs/core/12_lm.ipynb #62094ccc
 @patch
 def position(self:LM,
     tokens:Tokens, # From `lm.tokens`
-    pos, # int, slice, list of ints; text, `(start, end)` characters, `Last`, or a list of one each row; tensor
+    pos, # int, slice, ints; text, `(start, end)`, `Last`, or a list of one each row; what this returns
 )->Tensor: # Indices into the padded rows, `(b, n)`
-    "Where `pos` is in each row: numbers count the tokens of the row, not its padding; a tensor is taken as it is"
+    "Where `pos` is in each row"
     b, width = tokens.ids.shape
-    if pos is None: return torch.arange(width, device=tokens.ids.device).expand(b, -1)
+    if pos is None: return torch.arange(width, device=self.device).expand(b, -1)
     if isinstance(pos, Tensor): return _given(tokens, pos)
     where = pos.where if isinstance(pos, Last) else pos
     own = isinstance(where, list) and not all(hasattr(o, '__index__') for o in where)
     if own and len(where)!=b: raise ValueError(f'{len(where)} positions for {b} prompts; one, or one each')
     rows = [_places(tokens, i, where[i] if own else where) for i in range(b)]
     if isinstance(pos, Last): rows = [o[-1:] for o in rows]
-    counts = [len(o) for o in rows]
-    if len(set(counts))>1: raise ValueError(f'{pos!r} is {counts[0]} tokens in row 0 and ' + ', '.join(
-        f'{n} in row {i}' for i,n in enumerate(counts) if n!=counts[0]) + '; take Last of it, or one length at a time')
-    return torch.tensor(rows, device=tokens.ids.device) + tokens.mask.argmax(-1, keepdim=True)
+    n = len(rows[0])
+    if odd := [f'{len(o)} in row {i}' for i,o in enumerate(rows) if len(o)!=n]: raise ValueError(
+        f'{_short(pos)} is {n} tokens in row 0 and {", ".join(odd)}; take Last of it, or rows of one length')
+    return torch.tensor(rows, device=self.device) + tokens.mask.argmax(-1, keepdim=True)
 
-def _given(tokens, pos):
-    at = pos.to(tokens.ids.device)
-    at = at[:, None] if at.ndim==1 else at
-    if at.ndim!=2 or len(at)!=len(tokens) or at.is_floating_point(): raise ValueError(
-        f'a tensor of positions holds whole numbers, (batch,) or (batch, n), not {tuple(pos.shape)} {pos.dtype}')
-    if bool(((at < 0) | (at >= tokens.ids.shape[1])).any()): raise IndexError(
-        f'a tensor of positions points into rows of {tokens.ids.shape[1]}, not to {int(at.min())} or {int(at.max())}')
+def _given(tokens, pos): # a tensor of positions, checked
+    at = pos.to(tokens.ids.device).view(len(pos), -1)
+    if pos.ndim not in (1, 2) or len(at)!=len(tokens) or at.is_floating_point(): raise ValueError(
+        f'a tensor of positions is (batch,) or (batch, n) whole numbers, not {tuple(pos.shape)} {pos.dtype}')
+    if not (0 <= int(at.min()) and int(at.max()) < tokens.ids.shape[1] and tokens.mask.gather(1, at).all()):
+        raise IndexError(f'a tensor of positions points out of rows or at padding: {_short(pos.tolist())}')
     return at
 
-# %% ../../nbs/core/12_lm.ipynb #edb494d3
+# %% ../../nbs/core/12_lm.ipynb #53141f97
 def _places(tokens, row, pos): # which tokens of the row, not counting its padding
-    n = int(tokens.mask[row].sum())
-    name = f'row {row}' + (f' ({_short(tokens.text[row])})' if tokens.text else '')
+    n, name = int(tokens.mask[row].sum()), f'row {row}'
+    if tokens.text: name += f' ({_short(tokens.text[row])})'
     if isinstance(pos, slice): found = list(range(n))[pos]
     elif isinstance(pos, (str, tuple)): found = _span(tokens, row, pos, name)
     else:
-        found = [int(o) for o in (pos if isinstance(pos, list) else [pos])]
+        found = [operator.index(o) for o in (pos if isinstance(pos, list) else [pos])]
         for o in found:
             if not -n <= o < n: raise IndexError(f'position {o} is not in {name}, which has {n} tokens')
         found = [o % n for o in found]
-    if not found: raise ValueError(f'{pos!r} is no token of {name}')
+    if not found: raise ValueError(f'{_short(pos)} is no token of {name}')
     return found
 
 def _span(tokens, row, pos, name): # tokens that share a character with the span
     if tokens.offsets is None or tokens.text is None: raise ValueError(
-        f'{pos!r} is a place in a text; these are token ids, or a tokenizer that does not say where its tokens are')
+        f'{_short(pos)} is a place in a text, and there is none: ids were given, or the tokenizer is slow')
     text = tokens.text[row]
     if isinstance(pos, str):
-        if not pos or text.count(pos)!=1: raise ValueError(f'{pos!r} occurs {text.count(pos)} times in {name}, not once')
+        if not pos or text.count(pos)!=1:
+            raise ValueError(f'{pos!r} occurs {text.count(pos)} times in {name}, not once')
         pos = text.index(pos), text.index(pos) + len(pos)
     start, end = pos
-    if not 0 <= start < end <= len(text): raise IndexError(f'characters {start} to {end} are not in {name}, '
-        f'which has {len(text)}')
-    off = tokens.offsets[row][tokens.mask[row].bool()].tolist()
-    return [i for i,(a,b) in enumerate(off) if a < end and b > start]
+    if not 0 <= start < end <= len(text):
+        raise IndexError(f'characters {start} to {end} are not in {name}, which has {len(text)}')
+    offsets = tokens.offsets[row][tokens.mask[row].bool()].tolist()
+    return [i for i,(a,b) in enumerate(offsets) if a < end and b > start]
 
-# %% ../../nbs/core/12_lm.ipynb #3dfa5e19
+# %% ../../nbs/core/12_lm.ipynb #042ec30f
 def _one(pos): # one position a row, which then has no axis
     return pos.ndim==1 if isinstance(pos, Tensor) else isinstance(pos, Last) or hasattr(pos, '__index__')
 
-@dataclass
+# %% ../../nbs/core/12_lm.ipynb #dd4c0e62
 class _Piece:
     "The part of an activation `(b, p, [H,] …)` that a site means"
-    site:Site
-    index:Tensor|None # `(b, n)`; None: all positions
-
-    def __post_init__(self):
-        self.one = _one(self.site.pos)
-        self.flip = self.site.kind=='pattern' and self.site.head is None and not self.one # heads before positions
+    def __init__(self, site, index): # `(b, n)` positions; None: all
+        self.site, self.one = site, _one(site.pos)
+        self.cut = None if index is None else (torch.arange(len(index), device=index.device)[:, None], index)
+        self.flip = site.kind=='pattern' and site.head is None and not self.one # heads before positions
 
     def read(self, x):
-        if self.site.head is not None: x = x[:, :, self.site.head]
-        if self.index is not None: x = x[torch.arange(len(x), device=x.device)[:, None], self.index]
-        if self.one: x = x[:, 0]
-        return x.transpose(1, 2) if self.flip else x
+        x = self._head(x)
+        if self.cut is not None: x = x[self.cut]
+        return x[:, 0] if self.one else x.transpose(1, 2) if self.flip else x
 
-    def write(self, x, value): # a new activation, the piece replaced
-        old = self.read(x)
+    def write(self, x, value): # a new activation, with the piece replaced
+        old, out = self.read(x), x.clone()
         new = self._fit(value(old) if callable(value) else value, old)
-        new = new.transpose(1, 2) if self.flip else new[:, None] if self.one else new
-        out = x.clone()
-        part = out if self.site.head is None else out[:, :, self.site.head]
-        if self.index is None: part.copy_(new)
-        else: part[torch.arange(len(x), device=x.device)[:, None], self.index] = new
+        new = new[:, None] if self.one else new.transpose(1, 2) if self.flip else new
+        self._head(out)[self.cut or ...] = new
         return out
 
+    def _head(self, x): return x if self.site.head is None else x[:, :, self.site.head]
+
     def _fit(self, new, old): # expanded to the piece; batch and positions are never guessed
-        new = torch.as_tensor(new).to(old)
-        shared = old.ndim - (1 if self.one else 2)
-        same = new.ndim==old.ndim or new.ndim<=shared
-        if not same or any(a not in (1, b) for a,b in zip(new.shape[::-1], old.shape[::-1])): raise ValueError(
+        new, free = torch.as_tensor(new).to(old), old.ndim - (1 if self.one else 2)
+        odd = any(a not in (1, b) for a,b in zip(new.shape[::-1], old.shape[::-1]))
+        if odd or free < new.ndim!=old.ndim: raise ValueError(
             f'{self.site} is {tuple(old.shape)}, and {tuple(new.shape)} was given for it; '
-            f'all of its axes are right (1: the same along it), or its last {shared} or fewer')
+            f'right are all its axes (1: the same along it), or its last {free} or fewer')
         return new.expand_as(old)
 
 # %% ../../nbs/core/12_lm.ipynb #58ee84bb
@@ -306,16 +304,17 @@ def _our_attention(model):
     try: yield
     finally: net.set_attn_implementation(old)
 
-# %% ../../nbs/core/12_lm.ipynb #7691c174
+# %% ../../nbs/core/12_lm.ipynb #276fcc7f
 class _Tap:
     "What happens at one place, `(kind, layer)`, during a forward"
     def __init__(self, kind, pieces, patches, run, grad):
         self.pieces, self.patches, self.run, self.grad, self.fired = pieces, patches, run, grad, 0
-        # the same tensor is used elsewhere too: the skip connection, the cache
-        self.inplace = kind=='resid_mid' or kind in 'kv' and not grad
+        # where others hold the same tensor: the skip connection, the cache
+        self.inplace = kind=='resid_mid' or kind in ('k', 'v') and not grad
 
-    def __call__(self, x): # activation with positions on axis 1, what flows on in its stead
-        self.fired, new = self.fired+1, x
+    def __call__(self, x): # activation with positions on axis 1, to what flows on in its stead
+        self.fired += 1
+        new = x.clone() if self.inplace and self.patches else x # a patch's graph must not see its own change
         for piece,value in self.patches: new = piece.write(new, value)
         if self.inplace and new is not x: new = x.copy_(new)
         if self.grad and self.pieces and not new.requires_grad: new.requires_grad_()
@@ -324,74 +323,78 @@ class _Tap:
             if self.grad: self.run._flows[piece.site] = new, piece
         return new
 
-    def through(self, x, there=lambda x: x, back=lambda x: x): # None: go on with `x`
+    def through(self, x, there=lambda x: x): # as `x` is shaped; None: go on with `x` itself
         seen = there(x)
         new = self(seen)
-        return None if new is seen and not self.grad else back(new)
+        return None if new is seen and not self.grad else new
 
-# %% ../../nbs/core/12_lm.ipynb #0fc908a7
-def _first(out): return out[0] if isinstance(out, tuple) else out
-
+# %% ../../nbs/core/12_lm.ipynb #3612a273
 def _before(module, tap, there=lambda x: x): # tap what a module is given
     def hook(module, args):
-        new = tap.through(args[0], there, lambda x: x.reshape(args[0].shape))
-        return None if new is None else (new, *args[1:])
+        new = tap.through(args[0], there)
+        return None if new is None else (new.reshape(args[0].shape), *args[1:])
     return module.register_forward_pre_hook(hook)
 
-def _after(module, tap): # tap what it gives
+def _after(module, tap): # tap what it gives, which may be the first of several
     def hook(module, args, out):
-        new = tap.through(_first(out))
-        return None if new is None else (new, *out[1:]) if isinstance(out, tuple) else new
+        several = isinstance(out, tuple)
+        new = tap.through(out[0] if several else out)
+        return None if new is None else (new, *out[1:]) if several else new
     return module.register_forward_hook(hook)
 
+def _around(attn, kind, tap): # tap what our attention function sees
+    turn = lambda x: x.transpose(1, 2)
+    def inner(x): return x if (new := tap.through(x, turn)) is None else turn(new)
+    _taps.setdefault(attn, {})[kind] = inner
+    return SimpleNamespace(remove=lambda: _taps.pop(attn, None))
+
+# %% ../../nbs/core/12_lm.ipynb #46e898b3
 @patch
 def _heads(self:LM, p, tap): # tap what each head adds to the residual
-    z, offset = [], FAMILIES[self.family].offset
-    def keep(module, args): z[:] = args
+    z, split, offset = [], self._split, FAMILIES[self.family].offset
     def hook(module, args, out):
         W = head_weights(p.o, self.n_heads, self.d_head, z[0])
-        each = torch.einsum('bphe,hed->bphd', z[0].unflatten(-1, (self.n_heads, -1)), W)
+        each = torch.einsum('bphe,hed->bphd', split(z[0]), W)
         if module is not p.attn: each = each*norm_scale(module, args[0], offset).unsqueeze(2)
-        new = tap.through(each, lambda x: x.clone() if tap.grad else x) # `new` and `each` must differ for gradients
+        new = tap.through(each, lambda x: x.clone() if tap.grad else x) # not the same, or gradients cancel
         if new is None: return None
-        x = _first(out) + (new-each).sum(2)
-        return (x, *out[1:]) if isinstance(out, tuple) else x
-    return p.o.register_forward_pre_hook(keep), p.adds[0].register_forward_hook(hook)
+        several, change = isinstance(out, tuple), (new-each).sum(2)
+        return (out[0]+change, *out[1:]) if several else out+change
+    yield p.o.register_forward_pre_hook(lambda module, args: z.__setitem__(slice(None), args))
+    yield p.adds[0].register_forward_hook(hook)
 
-# %% ../../nbs/core/12_lm.ipynb #d9c8e9b4
 @patch
-def _hook(self:LM, kind, layer, tap, undo): # put `tap` in its place
-    p = parts(self.model, layer)
-    if kind in _inside:
-        turn = lambda x: x.transpose(1, 2)
-        def inner(x): return x if (new := tap.through(x, turn, turn)) is None else new
-        _taps.setdefault(p.attn, {})[kind] = inner
-        return undo.callback(_taps.pop, p.attn, None)
-    put = {'resid_pre': lambda: _before(p.block, tap), 'resid_mid': lambda: _before(p.mid, tap),
-        'resid_post': lambda: _after(p.block, tap), 'neuron': lambda: _before(p.down, tap),
-        'z': lambda: _before(p.o, tap, lambda x: x.unflatten(-1, (self.n_heads, -1))),
-        'attn_out': lambda: _after(p.adds[0], tap), 'mlp_out': lambda: _after(p.adds[1], tap),
-        'head_out': lambda: self._heads(p, tap)}
-    handles = put[kind]()
-    for h in handles if isinstance(handles, tuple) else (handles,): undo.callback(h.remove)
+def _split(self:LM, x): return x.unflatten(-1, (self.n_heads, -1))
 
+@patch
+def _hooks(self:LM, kind, layer, tap): # put `tap` in its place: what can be removed again
+    p = parts(self.model, layer)
+    if kind=='head_out': yield from self._heads(p, tap)
+    elif kind in _inside: yield _around(p.attn, kind, tap)
+    elif kind=='z': yield _before(p.o, tap, self._split)
+    elif kind.endswith('_out') or kind=='resid_post':
+        yield _after({'attn_out':p.adds[0], 'mlp_out':p.adds[1], 'resid_post':p.block}[kind], tap)
+    else: yield _before({'resid_pre':p.block, 'resid_mid':p.mid, 'neuron':p.down}[kind], tap)
+
+# %% ../../nbs/core/12_lm.ipynb #d4c3e547
 @patch
 @contextmanager
-def _tapping(self:LM, record, patches, run, grad, index):
-    "Inside, the forward is read and written; `index(pos)` says where"
-    places = {}
-    for i,(site,*value) in enumerate([(o,) for o in record] + list(patches.items())):
+def _tapping(self:LM, record, patches, run, grad, where):
+    "Inside, the forward is read and written; `where(pos)` gives indices"
+    places = {} # (kind, layer) -> pieces to read, and pieces to write with their values
+    for site,*value in [(o,) for o in record] + list(patches.items()):
         key = ('resid_pre', 0) if site.kind=='embed' else (site.kind, site.layer)
-        piece = _Piece(site, None if site.pos is None else index(site.pos))
+        piece = _Piece(site, None if site.pos is None else where(site.pos))
         places.setdefault(key, ([], []))[len(value)].append((piece, *value) if value else piece)
+    taps = {k:_Tap(k[0], *places[k], run, grad) for k in sorted(places, key=lambda k: KINDS.index(k[0]))}
     with ExitStack() as undo:
-        if any(k in _inside for k,_ in places): undo.enter_context(_our_attention(self.model))
-        taps = {(k, l):_Tap(k, *places[k, l], run, grad) for k,l in sorted(places, key=lambda o: KINDS.index(o[0]))}
-        for (k,l),tap in taps.items(): self._hook(k, l, tap, undo)
+        if any(k in _inside for k,_ in taps): undo.enter_context(_our_attention(self.model))
+        for k,tap in taps.items():
+            for o in self._hooks(*k, tap): undo.callback(o.remove)
         yield
     for (k,l),tap in taps.items():
-        if tap.fired!=1: raise RuntimeError(f'{k} of layer {l} was reached {tap.fired} times in a forward, not once; '
-            f'this {self.family} does not compute it as expected, so nothing is returned')
+        if tap.fired!=1: raise RuntimeError(f'{k} of layer {l} was reached {tap.fired} times in a forward, '
+            f'not once: this {self.family} computes in another way than others, and its values would mislead')
 
 # %% ../../nbs/core/12_lm.ipynb #a0ccc83b
 @patch
@@ -416,7 +419,7 @@ def _check_site(self:LM, site, first=0, last=None):
     if kind=='resid_mid' and parts(self.model, layer).mid is None: raise ValueError(
         f'{site}: attention and MLP of {self.name} run in parallel, so nothing lies between them')
 
-# %% ../../nbs/core/12_lm.ipynb #2446723b
+# %% ../../nbs/core/12_lm.ipynb #d6a54911
 @contextmanager
 def _skipping(blocks):
     "Inside, some layers hand on what they are given"
@@ -430,19 +433,18 @@ def _skipping(blocks):
 
 @patch
 @contextmanager
-def _window(self:LM, tokens, start, stop, index):
+def _window(self:LM, start, stop, index):
     "Inside, only the layers from `start` to `stop` compute, and the head at `index` alone"
-    first, value = (0, None) if start is None else start
-    blocks = list(layers(self.model))
-    rows = torch.arange(len(tokens), device=tokens.ids.device)[:, None]
-    with ExitStack() as undo:
-        undo.enter_context(_skipping(blocks[:first] + ([] if stop is None else blocks[stop+1:])))
-        if value is not None: undo.callback(blocks[first].register_forward_pre_hook(
-            lambda m, args: (value.to(args[0]).expand_as(args[0]).clone(), *args[1:])).remove)
-        if index is not None: undo.callback(root(self.model).get_output_embeddings().register_forward_pre_hook(
-            lambda m, args: (args[0][rows, index],)).remove)
+    blocks, head = list(layers(self.model)), root(self.model).get_output_embeddings()
+    first, value = start or (0, None)
+    enter = lambda module, args: (value.to(args[0]).clone(), *args[1:])
+    keep = lambda module, args: (args[0][torch.arange(len(index), device=index.device)[:, None], index],)
+    with _skipping(blocks[:first] + ([] if stop is None else blocks[stop+1:])), ExitStack() as undo:
+        if start: undo.callback(blocks[first].register_forward_pre_hook(enter).remove)
+        if index is not None: undo.callback(head.register_forward_pre_hook(keep).remove)
         yield
 
+# %% ../../nbs/core/12_lm.ipynb #4f2eda6f
 @patch
 def _check_window(self:LM, tokens, start, stop):
     want, first = (*tokens.ids.shape, self.d_model), start[0] if start else 0
@@ -452,7 +454,7 @@ def _check_window(self:LM, tokens, start, stop):
     if stop is not None and not first <= stop < self.n_layers:
         raise ValueError(f'stop={stop} is no layer from {first} to {self.n_layers-1}')
 
-# %% ../../nbs/core/12_lm.ipynb #3983e521
+# %% ../../nbs/core/12_lm.ipynb #ccc9d4ff
 @dataclass
 class Run:
     "What a forward left behind"
@@ -469,22 +471,24 @@ class Run:
         if site not in self.values: raise KeyError(f'{site} was not recorded; {list(self.values)} were')
         return self.values[site]
 
-def _differentiate(run, f):
+# %% ../../nbs/core/12_lm.ipynb #594a28ab
+def _differentiate(run, f): # gradients of `f(run)` at what was recorded
     with torch.enable_grad(): y = f(run)
     if not isinstance(y, Tensor) or y.numel()!=1 or not y.requires_grad: raise ValueError(
         'the function given as grad makes one number of the run, by way of its logits or activations')
     flows = list(run._flows.items())
     gs = torch.autograd.grad(y, [x for _,(x,_) in flows], allow_unused=True) if flows else []
-    for (site,(x,piece)),g in zip(flows, gs): run.grad[site] = piece.read(torch.zeros_like(x) if g is None else g)
+    for (s,(x,piece)),g in zip(flows, gs): run.grad[s] = piece.read(torch.zeros_like(x) if g is None else g)
     run._flows, run.logits = {}, None if run.logits is None else run.logits.detach()
     run.values = {k:v.detach() for k,v in run.values.items()}
 
-# %% ../../nbs/core/12_lm.ipynb #221feded
+# %% ../../nbs/core/12_lm.ipynb #47a681a1
 @patch
 def _forward(self:LM, tokens, **kw):
     places = (tokens.mask.cumsum(-1)-1).clamp(min=0)[:, -tokens.ids.shape[1]:]
     return self.model(input_ids=tokens.ids, attention_mask=tokens.mask, position_ids=places, **kw)
 
+# %% ../../nbs/core/12_lm.ipynb #09e22db8
 @patch
 def run(self:LM,
     prompts, # A text or a list, `(b, p)` token ids, or `Tokens`
@@ -503,14 +507,14 @@ def run(self:LM,
     out, where = Run(tokens), lambda pos: self.position(tokens, pos)
     index = None if logits is None else where(logits)
     if stop is not None: index = torch.zeros(len(tokens), 0, dtype=torch.long, device=self.device)
-    with torch.set_grad_enabled(bool(grad)), self._window(tokens, start, stop, index), \
+    with torch.set_grad_enabled(bool(grad)), self._window(start, stop, index), \
             self._tapping(record, patch, out, bool(grad), where):
         result = self._forward(tokens, use_cache=False).logits
     if stop is None: out.logits = result[:, 0] if _one(logits) else result
     if callable(grad): _differentiate(out, grad)
     return out
 
-# %% ../../nbs/core/12_lm.ipynb #12126922
+# %% ../../nbs/core/12_lm.ipynb #620c75a8
 def _steps(when): # does a patch act on step k?
     if callable(when): return when
     named = {'prompt': lambda k: k==0, 'always': lambda k: True}
@@ -518,17 +522,18 @@ def _steps(when): # does a patch act on step k?
         f"when={when!r}: 'prompt', 'always', a range or set of steps, or a function of the step")
     return named[when] if isinstance(when, str) else lambda k: k in when
 
+def _generators(seed, n): # one a row, so that a row's neighbours do not matter
+    seeds = range(seed, seed+n) if isinstance(seed, int) else seed
+    if len(seeds)!=n: raise ValueError(f'{len(seeds)} seeds for {n} prompts; one, or one each')
+    return [torch.Generator().manual_seed(int(o)) for o in seeds]
+
 def _choose(logits, temperature, generators): # `(b, V)` to `(b,)`
     if not temperature: return logits.argmax(-1)
     p = (logits.float()/temperature).softmax(-1).cpu()
     return torch.cat([torch.multinomial(o, 1, generator=g) for o,g in zip(p, generators)]).to(logits.device)
 
-@patch
-def _check_room(self:LM, tokens, n):
-    most = getattr(root(self.model).config, 'max_position_embeddings', None) or float('inf')
-    longest = int(tokens.mask.sum(-1).max())
-    if n < 1 or longest+n > most: raise ValueError(
-        f'a prompt of {longest} tokens and max_new_tokens={n} more; {self.name} reads {most}')
+def _now(site): # a site in a forward that reads one token, but sees all keys and values
+    return Site(site.kind, site.layer, site.head, [-1] if site.pos is None else -1)
 
 @patch
 def _ends(self:LM): # ids of the tokens that end a text
@@ -537,29 +542,29 @@ def _ends(self:LM): # ids of the tokens that end a text
     ids = self.tokenizer.eos_token_id if ids is None else ids
     return {ids} if isinstance(ids, int) else set(ids or ())
 
-# %% ../../nbs/core/12_lm.ipynb #38763e5f
+# %% ../../nbs/core/12_lm.ipynb #d9ba60a1
 @patch
 @torch.no_grad()
 def generate(self:LM,
     prompts, # A text or a list, or `Tokens`
     max_new_tokens:int=20, # At most so many; a text ends earlier with its end token
     patch=None, # `{site: value}`, as for `run`
-    when='prompt', # Steps of the patch: 'prompt' (step 0), 'always', a range or set of steps, function of a step
+    when='prompt', # Steps of the patch: 'prompt' (step 0), 'always', range or set, function of a step
     temperature:float=0., # 0: the likeliest token
     seed=0, # Of the first row, the next row has the next one; or a list with one each row
 )->list: # Texts, without the prompts
     "Continue prompts, perhaps patched"
     tokens, on, ends = self.tokens(prompts).padded('left'), _steps(when), self._ends()
     for o in patch or {}: self._check_site(o)
-    self._check_room(tokens, max_new_tokens)
-    seeds = seed if isinstance(seed, (list, tuple, range)) else range(seed, seed+len(tokens))
-    generators = [torch.Generator().manual_seed(int(o)) for o in seeds]
-    last = torch.full((len(tokens), 1), -1, device=self.device)
+    longest = int(tokens.mask.sum(-1).max())
+    if not 0 < max_new_tokens <= self._most-longest: raise ValueError(
+        f'max_new_tokens={max_new_tokens} after a prompt of {longest} tokens; {self.name} reads {self._most}')
+    generators, last = _generators(seed, len(tokens)), torch.full((len(tokens), 1), -1, device=self.device)
     at, cache, made = tokens, None, []
     for k in range(max_new_tokens):
         sites, where = (patch or {}) if on(k) else {}, lambda pos: self.position(tokens, pos)
-        if k: sites, where = {_now(o):v for o,v in sites.items() if o.pos in (None, -1)}, lambda pos: last
-        with self._window(at, None, None, last), self._tapping([], sites, Run(at), False, where):
+        if k: sites, where = {_now(o):v for o,v in sites.items() if _key(o.pos) in (None, -1)}, lambda _: last
+        with self._window(None, None, last), self._tapping([], sites, Run(at), False, where):
             out = self._forward(at, past_key_values=cache, use_cache=True)
         made.append(_choose(out.logits[:, 0], temperature, generators))
         if all(ends & set(row) for row in torch.stack(made, 1).tolist()): break
@@ -568,6 +573,3 @@ def generate(self:LM,
     rows = torch.stack(made, 1).tolist()
     rows = [r[:min((i for i,o in enumerate(r) if o in ends), default=len(r))] for r in rows]
     return self.tokenizer.batch_decode(rows, skip_special_tokens=True)
-
-def _now(site): # a site in a forward that reads one token, but sees all keys and values
-    return Site(site.kind, site.layer, site.head, [-1] if site.pos is None else -1)

@@ -115,7 +115,7 @@ def tiny(
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
-# %% ../../nbs/core/07_tiny.ipynb #450b595f
+# %% ../../nbs/core/07_tiny.ipynb #e7f75747
 _starts = 'llama', 'mistral', 'gemma2', 'gemma3_text'
 
 def lm_tokenizer(
@@ -131,12 +131,13 @@ def lm_tokenizer(
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     t.decoder = decoders.ByteLevel()
     if start: t.post_processor = processors.TemplateProcessing('<s> $A', '<s> $A $B', [('<s>', 0)])
-    tok = PreTrainedTokenizerFast(tokenizer_object=t, padding_side='right', clean_up_tokenization_spaces=False,
-        **dict(zip(('bos_token', 'eos_token', 'pad_token'), special)))
+    names = dict(zip(('bos_token', 'eos_token', 'pad_token'), special))
+    tok = PreTrainedTokenizerFast(
+        tokenizer_object=t, padding_side='right', clean_up_tokenization_spaces=False, **names)
     tok.add_tokens(list(words))
     return tok
 
-# %% ../../nbs/core/07_tiny.ipynb #7893f0b4
+# %% ../../nbs/core/07_tiny.ipynb #77f89420
 def _lm_config(family, vocab):
     from transformers import CONFIG_MAPPING
     ids = dict(vocab_size=vocab, bos_token_id=0, eos_token_id=1, pad_token_id=2, initializer_range=.2)
@@ -148,7 +149,8 @@ def _lm_config(family, vocab):
     if family in ('qwen3', 'gemma2', 'gemma3_text'): kw['head_dim'] = 16
     if family in ('mistral', 'gemma2', 'gemma3_text'): kw['sliding_window'] = 8
     if family in ('gemma2', 'gemma3_text'):
-        kw |= dict(query_pre_attn_scalar=20, layer_types=['sliding_attention', 'full_attention', 'full_attention'])
+        kw |= dict(query_pre_attn_scalar=20,
+            layer_types=['sliding_attention', 'full_attention', 'full_attention'])
     return CONFIG_MAPPING[family](**kw)
 
 def tiny_lm(
