@@ -5,27 +5,25 @@
 # %% auto #0
 __all__ = ['patch_many', 'places', 'Sweep', 'sweep', 'attribution', 'agreement', 'mediation', 'draw', 'explorer', 'findings']
 
-# %% ../../nbs/language/01_patching.ipynb #2fc45139
+# %% ../../nbs/language/01_patching.ipynb #5024d08c
 from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 import time
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.decoders import layers
 from ..core.effects import Effect, Finding, bootstrap, finding
 from ..core.figures import heatmap, style
-from ..core.lm import LM, Site, Tokens, _Piece
+from ..core.lm import LM, Run, Site, Tokens, _Piece
 from ..core.widgets import Frames
 from .tasks import Batch, batch, ioi, keep
 
-# %% ../../nbs/language/01_patching.ipynb #55b2b5cc
-def _moved(lm, site):
-    "The same place one layer up, where the residual after a layer is the residual before the next"
-    if site.kind!='resid_post' or site.layer==lm.n_layers-1: return site
-    return replace(site, kind='resid_pre', layer=site.layer+1)
-
+# %% ../../nbs/language/01_patching.ipynb #a4859afe
 def _checked(lm, patches):
     "`patches`, each with something in it, at sites that there are"
     if not patches: raise ValueError('no patch was given')
@@ -41,33 +39,123 @@ def _measured(metric, logits):
         f'{tuple(logits.shape)}; one number for each row is needed, ({len(logits)},)')
     return y
 
-def _first(patch): return min(site.layer or 0 for site in patch)
+def _moved(lm, site):
+    "The same place one layer up, where the residual after a layer is the residual before the next"
+    if site.kind!='resid_post' or site.layer==lm.n_layers-1: return site
+    return replace(site, kind='resid_pre', layer=site.layer+1)
 
-def _chunks(patches, size):
-    "Numbers of the patches that run together: at most `size`, all beginning at one layer"
+# %% ../../nbs/language/01_patching.ipynb #8a248b41
+class _Patch:
+    "A patch, the lowest layer that it changes and the first position"
+    def __init__(self, lm, tokens, patch):
+        sites = [(_moved(lm, s), v) for s,v in patch.items()]
+        self.layer, self.first = min(s.layer or 0 for s,_ in sites), tokens.ids.shape[1]
+        self.writes = [(s, None if s.pos is None else lm.position(tokens, s.pos), v) for s,v in sites]
+        for s,at,_ in self.writes: # keys and values are looked up by later tokens: nothing is left out there
+            self.first = 0 if at is None or s.kind in ('k', 'v') else min(self.first, int(at.min()))
+
+def _groups(patches, b, width, most, enough):
+    "Numbers of the patches that run together: at most `most`, and about `enough` tokens unless they begin together"
+    order, out = sorted(range(len(patches)), key=lambda i: (patches[i].first, patches[i].layer)), []
+    for i in order:
+        first = patches[out[-1][0]].first if out else None
+        if out and len(out[-1]) < most and (
+            first==patches[i].first or len(out[-1])*b*(width-first) < enough): out[-1].append(i)
+        else: out.append([i])
+    return [sorted(o, key=lambda i: patches[i].layer) for o in out]
+
+# %% ../../nbs/language/01_patching.ipynb #a20aa22c
+def _writing(kind, writes):
+    "A function for `lm.run` that lets each of `writes` act on its own rows"
+    turn = (lambda x: x.transpose(1, 2)) if kind=='pattern' else (lambda x: x)   # heads before positions
+    def write(act):
+        act = turn(act.clone())
+        for rows,piece,value in writes: act[rows] = piece.write(act[rows], value)
+        return turn(act)
+    return write
+
+def _stacked(patches, b, first):
+    "One patch that does what each of `patches` does, to its own `b` rows of tokens from `first` on"
     by = {}
-    for i,p in enumerate(patches): by.setdefault(_first(p), []).append(i)
-    return [(layer, which[i:i+size]) for layer,which in sorted(by.items()) for i in range(0, len(which), size)]
-
-# %% ../../nbs/language/01_patching.ipynb #07dd3cbc
-def _stacked(lm, tokens, patches):
-    "One patch for `lm.run` that does what each of `patches` does, to its own `len(tokens)` rows"
-    b, by = len(tokens), {}
-    for i,patch in enumerate(patches):
-        for site,value in patch.items():
-            piece = _Piece(site, None if site.pos is None else lm.position(tokens, site.pos))
+    for i,p in enumerate(patches):
+        for site,at,value in p.writes:
+            piece = _Piece(site, None if at is None else at-first)
             by.setdefault((site.kind, site.layer), []).append((slice(i*b, (i+1)*b), piece, value))
-    def writing(kind, writes):
-        turn = (lambda x: x.transpose(1, 2)) if kind=='pattern' else (lambda x: x)   # heads before positions
-        def write(act):
-            act = turn(act.clone())
-            for rows,piece,value in writes: act[rows] = piece.write(act[rows], value)
-            return turn(act)
-        return write
-    return {Site(kind, layer): writing(kind, w) for (kind, layer),w in by.items()}
+    return {Site(*k): _writing(k[0], w) for k,w in by.items()}
 
-# %% ../../nbs/language/01_patching.ipynb #ed3861e0
+# %% ../../nbs/language/01_patching.ipynb #0ec559ab
+@contextmanager
+def _joining(lm, counts, enter):
+    "Inside, layer `l` computes the first `counts[l]` rows alone; those that are new there begin with `enter(l, n)`"
+    blocks = list(layers(lm.model))
+    old = [vars(o).get('forward') for o in blocks]
+    with ExitStack() as undo:
+        for l,(block, m, before) in enumerate(zip(blocks, counts, [0, *counts])):
+            def fill(module, args, l=l, rows=slice(before, m)):
+                x = args[0].clone(); x[rows] = enter(l, rows.stop-rows.start)
+                return x, *args[1:]
+            if l and m > before: undo.callback(block.register_forward_pre_hook(fill).remove)
+            undo.callback(_restore, block, old[l])
+            block.forward = partial(_some_rows, block.forward, m)
+        yield
+
+def _restore(module, forward):
+    del module.forward
+    if forward is not None: module.forward = forward
+
+def _some_rows(forward, m, x, *args, **kw):
+    "`forward` of the first `m` rows; the others are handed on"
+    def cut(v):
+        if isinstance(v, tuple): return tuple(map(cut, v))
+        return v[:m] if isinstance(v, Tensor) and v.ndim > 1 and len(v)==len(x) else v
+    if m in (0, len(x)): return forward(x, *args, **kw) if m else x
+    out = forward(x[:m], *map(cut, args), **{k: cut(v) for k,v in kw.items()})
+    return torch.cat([out[0] if isinstance(out, tuple) else out, x[m:]])
+
+# %% ../../nbs/language/01_patching.ipynb #ac02b7ca
+def _base(lm, tokens, index):
+    "Logits, residual before each layer, keys and values of the unpatched model"
+    run, sites = Run(tokens), [Site('resid_pre', l) for l in range(lm.n_layers)]
+    with lm._window(None, None, index), lm._tapping(sites, {}, run, False, None):
+        out = lm._forward(tokens, use_cache=True, past_key_values=_cache())
+    return out.logits[:, 0], [run[s] for s in sites], [(o.keys, o.values) for o in out.past_key_values.layers]
+
+def _cache(pairs=()):
+    "A cache that begins with `(keys, values)` of each layer"
+    from transformers import DynamicCache
+    cache = DynamicCache()
+    for i,(k,v) in enumerate(pairs): cache.update(k, v, i)
+    return cache
+
+# %% ../../nbs/language/01_patching.ipynb #14de4870
+def _together(lm, tokens, patches, base, index):
+    "Logits under each of `patches`, in the order of their layers: `(n, b, V)`"
+    (_, residual, past), n, b, first = base, len(patches), len(tokens), min(p.first for p in patches)
+    def stack(x, n=n): return x.repeat(n, *[1]*(x.ndim-1))
+    counts = [sum(p.layer <= l for p in patches) for l in range(lm.n_layers)]
+    before = [[stack(o[:, :, :first], max(1, c)) for o in kv] for c,kv in zip(counts, past)] if first else ()
+    def enter(l, rows): return stack(residual[l][:, first:], rows//b)
+    at = Tokens(stack(tokens.ids[:, first:]), stack(tokens.mask))
+    with _joining(lm, [c*b for c in counts], enter), lm._window(None, None, stack(index)-first), \
+            lm._tapping([], _stacked(patches, b, first), Run(at), False, None):
+        out = lm._forward(at, use_cache=bool(first), past_key_values=_cache(before) if first else None)
+    return out.logits[:, 0].unflatten(0, (n, b))
+
+# %% ../../nbs/language/01_patching.ipynb #073f1676
 @torch.no_grad()
+def _patched(lm, prompts, patches, metric, pos, rows):
+    "`patch_many`, and the measure without a patch, `(b,)`"
+    tokens = lm.tokens(prompts)
+    patches, index = [_Patch(lm, tokens, p) for p in _checked(lm, patches)], lm.position(tokens, pos)
+    b, width = tokens.ids.shape
+    for p in patches: p.first = min(p.first, int(index.min()))
+    base, out = _base(lm, tokens, index), [None]*len(patches)
+    for which in _groups(patches, b, width, max(1, rows//b), 4096 if tokens.ids.is_cuda else 512):
+        logits = _together(lm, tokens, [patches[i] for i in which], base, index)
+        for i,o in zip(which, logits): out[i] = _measured(metric, o)
+    return torch.stack(out), _measured(metric, base[0])
+
+# %% ../../nbs/language/01_patching.ipynb #45d54d14
 def patch_many(
     lm:LM, # The model
     prompts, # What `lm.run` takes: `b` rows
@@ -76,19 +164,8 @@ def patch_many(
     pos:int=-1, # Position that the metric reads
     rows:int=256, # Most rows of one forward
 )->Tensor: # `(n, b)`
-    "`metric` of the model under each patch: many patches a forward, only the layers above them computed"
-    tokens = lm.tokens(prompts)
-    patches = [{_moved(lm, s): v for s,v in p.items()} for p in _checked(lm, patches)]
-    b, out = len(tokens), [None]*len(patches)
-    chunks = _chunks(patches, max(1, rows//b))
-    starts = sorted({layer for layer,_ in chunks} - {0})
-    base = lm.run(tokens, [Site('resid_post', l-1) for l in starts], stop=starts[-1]-1) if starts else None
-    for layer,which in chunks:
-        many = tokens[list(range(b))*len(which)]
-        start = (layer, base[Site('resid_post', layer-1)].repeat(len(which), 1, 1)) if layer else None
-        run = lm.run(many, patch=_stacked(lm, tokens, [patches[i] for i in which]), start=start, logits=pos)
-        for i,logits in zip(which, run.logits.split(b)): out[i] = _measured(metric, logits)
-    return torch.stack(out)
+    "`metric` of the model under each patch: many patches a forward, and only what each can change"
+    return _patched(lm, prompts, patches, metric, pos, rows)[0]
 
 # %% ../../nbs/language/01_patching.ipynb #e430c32b
 def places(
@@ -199,7 +276,7 @@ def _labels(lm, b, where):
              for (k, at),said in zip(where.items(), zip(*rows))]
     return rows, names
 
-# %% ../../nbs/language/01_patching.ipynb #a76cb0d2
+# %% ../../nbs/language/01_patching.ipynb #7f899afd
 @torch.no_grad()
 def sweep(
     lm:LM, # The model
@@ -222,9 +299,9 @@ def sweep(
     def value(site): return _replaced(run[site], replacement, scale)
     grid = [{(s := Site(k, o, pos=at)): value(s) for o in _around(lm, l, window)}
             for k in kinds for l in layers for at in where.values()]
-    patched = patch_many(lm, base, grid, metric, rows=rows)
+    patched, y0 = _patched(lm, base, grid, metric, -1, rows)
     return Sweep(kinds, layers, list(where), patched.view(len(kinds), len(layers), len(where), len(b)),
-        metric(lm.run(base, logits=-1).logits), metric(run.logits), direction, *_labels(lm, b, where))
+        y0, metric(run.logits), direction, *_labels(lm, b, where))
 
 def _around(lm, layer, window): return range(max(0, layer-window), min(lm.n_layers, layer+window+1))
 
