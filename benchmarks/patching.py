@@ -1,9 +1,9 @@
-"""Every layer times every position of one kind of site: ours beside a plain loop, TransformerLens and nnsight.
+"""Every layer times every position of one kind of site: ours, a plain loop, TransformerLens and nnsight.
 
 GPT-2 small's shape with random weights, two prompts of random tokens, the residual before each layer copied
 from one run into the other, the difference of two logits read after the last token. Each way is the one its
-documentation shows; nnsight also with all positions of a layer as invokes of one trace. All must say the same.
-Then what it costs to record the residual stream of every layer."""
+documentation shows; nnsight also with all positions of a layer as invokes of one trace. All must say the
+same. Then what it costs to record the residual stream of every layer."""
 import argparse, contextlib, copy, io, os, statistics, tempfile, time
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -15,16 +15,14 @@ from interp_nb.language.tasks import Batch
 RIGHT, WRONG = 11, 22
 
 
-def words(n):
-    "A tokenizer of `n` words"
+def words(n, folder):
+    "A tokenizer of `n` words, from a `folder` since TransformerLens loads it again from there"
     from tokenizers import Tokenizer, models, pre_tokenizers
-    t = Tokenizer(models.WordLevel({f't{i}': i for i in range(n)}, unk_token='t0'))
+    t, end = Tokenizer(models.WordLevel({f't{i}': i for i in range(n)}, unk_token='t0')), f't{n-1}'
     t.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    end = f't{n-1}'
-    with tempfile.TemporaryDirectory() as folder: # from a folder, since TransformerLens loads it again by name
-        PreTrainedTokenizerFast(tokenizer_object=t, bos_token=end, eos_token=end,
-            pad_token=end).save_pretrained(folder)
-        return AutoTokenizer.from_pretrained(folder), folder
+    kw = dict(bos_token=end, eos_token=end, pad_token=end)
+    PreTrainedTokenizerFast(tokenizer_object=t, **kw).save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)
 
 def read(logits): return logits[:, -1, RIGHT]-logits[:, -1, WRONG]
 
@@ -91,19 +89,19 @@ class Ways:
             for p,row in enumerate(rows): out[l, p] = read(row[:, None])
         return out
 
-    def prepare(self, peers):
+    def prepare(self, peers, folder):
         "Wrap copies of the model: what each peer does once"
-        self.tokenizer, folder = words(self.model.config.vocab_size)
+        self.tokenizer = words(self.model.config.vocab_size, folder)
         names = dict(ours=self.ours, plain=self.plain)
         if not peers: return names
         import nnsight
         from transformer_lens.model_bridge import TransformerBridge
-        self.tokenizer.save_pretrained(folder)
         self.bridge = TransformerBridge.boot_transformers('gpt2', hf_model=copy.deepcopy(self.model),
             tokenizer=self.tokenizer, device='cpu')
         self.traced = nnsight.NNsight(copy.deepcopy(self.model))
         self.batched = nnsight.TransformersModel(copy.deepcopy(self.model), tokenizer=self.tokenizer)
-        return names | {'TransformerLens': self.lens, 'nnsight': self.nnsight, 'nnsight invokes': self.invokes}
+        return names | {'TransformerLens': self.lens, 'nnsight': self.nnsight,
+            'nnsight invokes': self.invokes}
 
 def timed(f):
     wall, cpu = time.perf_counter(), time.process_time(); out = f()
@@ -140,7 +138,7 @@ def main():
     model = GPT2LMHeadModel(GPT2Config(n_layer=a.layers)).eval()
     clean, corrupt = torch.randint(0, 50257, (2, 1, a.tokens))
     ways = Ways(model, clean, corrupt)
-    todo = ways.prepare(not a.alone)
+    with tempfile.TemporaryDirectory() as folder: todo = ways.prepare(not a.alone, folder)
     print(f'{a.layers} layers x {a.tokens} positions, {torch.get_num_threads()} threads, '
           f'load {os.getloadavg()[0]:.1f} before', flush=True)
     got = race(todo, a.rounds)
@@ -153,7 +151,7 @@ def main():
           + (f'better peer/ours {best[1]/mine:.1f}, asked for: 3; ' if best else '')
           + f'spread of the values {want.std():.3f}, largest difference asked for: 1e-5')
     ratio, bare, recorded = recording(model, ways.tokenizer, clean, a.repeats)
-    print(f'recording all residuals {recorded*1e3:.1f} ms, bare forward {bare*1e3:.1f} ms, ratio {ratio:.2f}; '
-          f'asked for: at most 1.15; load {os.getloadavg()[0]:.1f} after')
+    print(f'recording all residuals {recorded*1e3:.1f} ms, bare forward {bare*1e3:.1f} ms, '
+          f'ratio {ratio:.2f}; asked for: at most 1.15; load {os.getloadavg()[0]:.1f} after')
 
 if __name__ == '__main__': main()

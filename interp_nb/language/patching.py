@@ -44,7 +44,7 @@ def _moved(lm, site):
     if site.kind!='resid_post' or site.layer==lm.n_layers-1: return site
     return replace(site, kind='resid_pre', layer=site.layer+1)
 
-# %% ../../nbs/language/01_patching.ipynb #8a248b41
+# %% ../../nbs/language/01_patching.ipynb #ac2a4823
 class _Patch:
     "A patch, the lowest layer that it changes and the first position"
     def __init__(self, lm, tokens, patch):
@@ -55,7 +55,7 @@ class _Patch:
             self.first = 0 if at is None or s.kind in ('k', 'v') else min(self.first, int(at.min()))
 
 def _groups(patches, b, width, most, enough):
-    "Numbers of the patches that run together: at most `most`, and about `enough` tokens unless they begin together"
+    "Numbers of the patches that run together: at most `most`, about `enough` tokens unless one position"
     order, out = sorted(range(len(patches)), key=lambda i: (patches[i].first, patches[i].layer)), []
     for i in order:
         first = patches[out[-1][0]].first if out else None
@@ -83,10 +83,10 @@ def _stacked(patches, b, first):
             by.setdefault((site.kind, site.layer), []).append((slice(i*b, (i+1)*b), piece, value))
     return {Site(*k): _writing(k[0], w) for k,w in by.items()}
 
-# %% ../../nbs/language/01_patching.ipynb #0ec559ab
+# %% ../../nbs/language/01_patching.ipynb #84b0b461
 @contextmanager
 def _joining(lm, counts, enter):
-    "Inside, layer `l` computes the first `counts[l]` rows alone; those that are new there begin with `enter(l, n)`"
+    "Inside, layer `l` computes its first `counts[l]` rows alone; the `n` new ones begin with `enter(l, n)`"
     blocks = list(layers(lm.model))
     old = [vars(o).get('forward') for o in blocks]
     with ExitStack() as undo:
@@ -204,7 +204,7 @@ def _layers(lm, layers):
         raise ValueError(f'no layer {bad[0]}; {lm.name} has layers 0 to {lm.n_layers-1}')
     return layers
 
-# %% ../../nbs/language/01_patching.ipynb #c2ccd6b5
+# %% ../../nbs/language/01_patching.ipynb #2ded55ca
 @dataclass(frozen=True)
 class Sweep:
     "What each patch of a grid does to each example"
@@ -226,24 +226,19 @@ class Sweep:
         "The same, averaged, as a share of the distance between the two runs"
         return self.effect().mean(-1)/_gap(self.base, self.source)
 
-    def at(self,
-        kind:str, # Which kind
-        layer:int, # Which layer
-        position, # Which position or span
-        **kwargs, # As for `bootstrap`
-    )->Effect: # Over examples
-        "The share of one patch with its interval"
+    def at(self, kind:str, layer:int, position, **kwargs)->Effect:
+        "The share of one patch, with its interval over pairs; `kwargs` as for `bootstrap`"
         i = _find('kind', self.kinds, kind), _find('layer', self.layers, layer), \
             _find('position', self.positions, position)
         return bootstrap((self.patched[i], self.base, self.source), _restored, unit='pair', **kwargs)
 
-# %% ../../nbs/language/01_patching.ipynb #539af857
+# %% ../../nbs/language/01_patching.ipynb #5ff5a8a0
 def _restored(patched, base, source): return (patched.mean()-base.mean())/(source.mean()-base.mean())
 
 def _gap(base, source):
     gap = (source-base).mean()
-    if gap.abs() < 1e-6: raise ValueError('both runs answer alike on average, so there is no distance to take '
-        'a share of; choose pairs that the model tells apart (tasks.keep), or look at effect()')
+    if gap.abs() < 1e-6: raise ValueError('both runs answer alike on average, so there is no distance to '
+        'take a share of; choose pairs that the model tells apart (tasks.keep), or look at effect()')
     return gap
 
 def _find(what, options, value):
@@ -276,7 +271,7 @@ def _labels(lm, b, where):
              for (k, at),said in zip(where.items(), zip(*rows))]
     return rows, names
 
-# %% ../../nbs/language/01_patching.ipynb #7f899afd
+# %% ../../nbs/language/01_patching.ipynb #445524f7
 @torch.no_grad()
 def sweep(
     lm:LM, # The model
@@ -285,8 +280,8 @@ def sweep(
     layers=None, # List of layers; all by default
     positions=None, # List of token positions or names of spans; every token by default
     direction:str='denoise', # Clean activations into corrupt runs; 'noise': the other way round
-    metric:Callable|None=None, # From logits `(b, V)` to `(b,)`; the difference of the answers' logits by default
-    replacement:str='counterfactual', # Write the other run's activation, its 'mean' over the examples, or 'zero'
+    metric:Callable|None=None, # From logits `(b, V)` to `(b,)`; by default `b.metric()`
+    replacement:str='counterfactual', # Or the 'mean' of the other run over the examples, or 'zero'
     window:int=0, # Patch this many layers on either side as well
     scale:float=1., # Multiply what is written
     rows:int=256, # Most rows of one forward
@@ -295,7 +290,8 @@ def sweep(
     (base, source), metric = _sides(b, direction), metric or b.metric()
     kinds, layers = [kinds] if isinstance(kinds, str) else list(kinds), _layers(lm, layers)
     where, reach = _positions(lm, b, positions), sorted({o for l in layers for o in _around(lm, l, window)})
-    run = lm.run(source, [Site(k, l, pos=at) for k in kinds for l in reach for at in where.values()], logits=-1)
+    sites = [Site(k, l, pos=at) for k in kinds for l in reach for at in where.values()]
+    run = lm.run(source, sites, logits=-1)
     def value(site): return _replaced(run[site], replacement, scale)
     grid = [{(s := Site(k, o, pos=at)): value(s) for o in _around(lm, l, window)}
             for k in kinds for l in layers for at in where.values()]
@@ -352,7 +348,7 @@ def _spearman(a, b):
 
 def _same_sign(a, b): return (np.sign(a.mean(0))==np.sign(b.mean(0))).mean()
 
-# %% ../../nbs/language/01_patching.ipynb #d612fa03
+# %% ../../nbs/language/01_patching.ipynb #582c4045
 def _notable(exact, estimate, floor):
     "Effects in the cells where one of the sweeps reaches `floor` of the distance, two of `(b, cells)`"
     grids = [(o.kinds, o.layers, o.positions, o.direction) for o in (exact, estimate)]
@@ -360,7 +356,8 @@ def _notable(exact, estimate, floor):
         raise ValueError(f'the sweeps differ: {grids[0]} and {grids[1]}')
     gap = _gap(exact.base, exact.source).abs()
     large = torch.stack([o.effect().mean(-1).abs() for o in (exact, estimate)]).amax(0) > floor*gap
-    if (n := int(large.sum())) < 3: raise ValueError(f'only {n} cells reach {floor:g} of the distance; 3 are needed')
+    if (n := int(large.sum())) < 3:
+        raise ValueError(f'only {n} cells reach {floor:g} of the distance; 3 are needed')
     return [o.effect()[large].T.double().numpy(force=True) for o in (exact, estimate)]
 
 # %% ../../nbs/language/01_patching.ipynb #3d21acc0
@@ -387,12 +384,12 @@ def _outcomes(lm, b, sites, metric):
     crossed = lm.run(x.tokens, patch=z1, logits=-1), lm.run(x1.tokens, patch=z, logits=-1)
     return [metric(r.logits) for r in (x, x1, *crossed)]
 
-# %% ../../nbs/language/01_patching.ipynb #c45254d2
+# %% ../../nbs/language/01_patching.ipynb #b710117e
 def mediation(
     lm:LM, # The model
     b:Batch, # Aligned pairs: `x` is the corrupt prompt, `x'` the clean one
     sites, # The mediator: a `Site` or several, patched together; `pos` may be the name of a span
-    metric:Callable|None=None, # From logits `(b, V)` to `(b,)`; the difference of the answers' logits by default
+    metric:Callable|None=None, # From logits `(b, V)` to `(b,)`; by default `b.metric()`
     **kwargs, # As for `bootstrap`
 )->dict: # Name to `Effect` over pairs
     "Total effect of the prompt, its parts through and around a mediator, and their interaction"
@@ -456,7 +453,7 @@ def _cells(x, y, xlabel, ylabel, ax=None, title=''):
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     return ax.figure
 
-# %% ../../nbs/language/01_patching.ipynb #34133a48
+# %% ../../nbs/language/01_patching.ipynb #6a47507a
 def _dealt(a, b, n=20):
     "Mean rank correlation when the estimates `b` `(pairs, cells)` are dealt to other cells, `n` times"
     orders = [np.random.default_rng(i).permutation(b.shape[1]) for i in range(n)]
@@ -465,7 +462,8 @@ def _dealt(a, b, n=20):
 def _gradients(s, hat):
     "Does the estimate order the cells as patching does?"
     return dict(claim='One gradient orders the places of a denoising sweep as patching each of them does.',
-        effect=agreement(s, hat)['rank correlation'], control=bootstrap(tuple(_notable(s, hat, .01)), _dealt, unit='pair', n_boot=300),
+        effect=agreement(s, hat)['rank correlation'],
+        control=bootstrap(tuple(_notable(s, hat, .01)), _dealt, unit='pair', n_boot=300),
         control_name='the same estimates dealt to other cells', above=.7,
         figure=_cells(s.share(), hat.share(), 'exact share', 'estimated share'))
 
