@@ -95,7 +95,7 @@ def final_norm(
     net = root(model)
     return getattr(net.base_model, FAMILIES[family(net.config)].final)
 
-# %% ../../nbs/core/11_decoders.ipynb #be3958b0
+# %% ../../nbs/core/11_decoders.ipynb #9b048556
 def head_weights(
     o:nn.Module, # Output projection of an attention
     n_heads:int, # Query heads
@@ -103,8 +103,13 @@ def head_weights(
     like:Tensor, # For device and precision
 )->Tensor: # `(n_heads, d_head, d)`
     "What each head's output is multiplied with to get what it writes"
-    eye = torch.eye(n_heads*d_head, dtype=like.dtype, device=like.device)
-    return (o.forward(eye) - o.forward(torch.zeros_like(eye[:1]))).view(n_heads, d_head, -1)
+    from transformers.pytorch_utils import Conv1D
+    if type(o) is nn.Linear: W = o.weight.T
+    elif type(o) is Conv1D: W = o.weight
+    else:
+        eye = torch.eye(n_heads*d_head, dtype=like.dtype, device=like.device)
+        W = o.forward(eye) - o.forward(torch.zeros_like(eye[:1])) # without the bias
+    return W.reshape(n_heads, d_head, -1)
 
 # %% ../../nbs/core/11_decoders.ipynb #ab2f5fa9
 def norm_scale(
