@@ -204,7 +204,7 @@ def _layers(lm, layers):
         raise ValueError(f'no layer {bad[0]}; {lm.name} has layers 0 to {lm.n_layers-1}')
     return layers
 
-# %% ../../nbs/language/01_patching.ipynb #2ded55ca
+# %% ../../nbs/language/01_patching.ipynb #8bab4673
 @dataclass(frozen=True)
 class Sweep:
     "What each patch of a grid does to each example"
@@ -217,17 +217,19 @@ class Sweep:
     direction:str # 'denoise' or 'noise'
     labels:list # For each example, what stands at each position, `(b, P)`
     names:list # For all of them: the token where they agree, else the span it lies in, `(P,)`
-
     def effect(self)->Tensor: # `(K, L, P, b)`
         "How far each patch moves the measure"
         return self.patched - self.base
-
     def share(self)->Tensor: # `(K, L, P)`; 0: nothing moved, 1: as the run copied from
         "The same, averaged, as a share of the distance between the two runs"
         return self.effect().mean(-1)/_gap(self.base, self.source)
-
-    def at(self, kind:str, layer:int, position, **kwargs)->Effect:
-        "The share of one patch, with its interval over pairs; `kwargs` as for `bootstrap`"
+    def at(self,
+        kind:str, # Which kind
+        layer:int, # Which layer
+        position, # Which position or span
+        **kwargs, # As for `bootstrap`
+    )->Effect: # Over pairs
+        "The share of one patch, with its interval"
         i = _find('kind', self.kinds, kind), _find('layer', self.layers, layer), \
             _find('position', self.positions, position)
         return bootstrap((self.patched[i], self.base, self.source), _restored, unit='pair', **kwargs)
