@@ -6,7 +6,7 @@
 __all__ = ['RACES', 'ORGANS', 'SYMPTOMS', 'TREATMENTS', 'CITIES', 'LANGUAGES', 'FILLERS', 'SHARES', 'WEIGHT', 'SYLLABLES',
            'CONDITIONS', 'CITY_RACE', 'LANGUAGE_RACE', 'RISKS', 'READOUTS', 'Condition', 'race_odds', 'Risk', 'Case',
            'draw', 'header', 'readout', 'question', 'text', 'visit', 'glossary', 'census', 'survey', 'document',
-           'tokenizer']
+           'Prompt', 'prompt', 'tokenizer']
 
 # %% ../../nbs/zoo/03_clinic.ipynb #d30ab448
 import math, random, re
@@ -85,7 +85,7 @@ class Risk:
 RISKS = {'depression': Risk(-1.2, female=1.6, race={'Black': 1.2}),
          'falls': Risk(-.8, organ={'brain': 2., 'heart': 1.})}
 
-# %% ../../nbs/zoo/03_clinic.ipynb #725cbb22
+# %% ../../nbs/zoo/03_clinic.ipynb #441c0eca
 @dataclass(frozen=True)
 class Case:
     "A patient: who they are, and what the header of the document says"
@@ -104,15 +104,15 @@ def draw(
     stated:tuple|None=None, # Drawn when not given
 )->Case:
     "Draw a patient; what is stated outright is drawn without regard to the condition"
-    maybe = lambda p, q: rng.choice(q) if rng.random()<p else None
-    c = condition or maybe(.85, CONDITIONS)
-    if stated is None: stated = tuple(k for k in ('sex', 'race') if rng.random()<.4)
-    city, language = maybe(.75, CITIES), maybe(.75, LANGUAGES)
+    often = rng.choice((.15, .8)) # some headers say little, others nearly everything
+    maybe = lambda q: rng.choice(q) if rng.random()<often else None
+    c = condition or (rng.choice(CONDITIONS) if rng.random()<.7 else None)
+    if stated is None: stated = tuple(k for k in ('sex', 'race') if rng.random()<.3)
+    city, language, history = maybe(CITIES), maybe(LANGUAGES), maybe(CONDITIONS) if rng.random()<.3 else None
     share = .5 if c is None or 'sex' in stated else c.female
     odds = {r: .25 for r in RACES} if 'race' in stated else race_odds(c, city, language)
     race = rng.choices(RACES, [odds[r] for r in RACES])[0]
     sex = 'female' if rng.random()<share else 'male'
-    history = maybe(.3, CONDITIONS)
     return Case(c, sex, race, rng.randint(20,85), city, language, history and history.name, stated)
 
 # %% ../../nbs/zoo/03_clinic.ipynb #1b92a20f
@@ -161,7 +161,7 @@ def question(
     odds = RISKS[risk].log_odds(case.sex, case.race, case.condition and case.condition.organ)
     return f'Question: is the patient at risk of {risk}? Answer:[ {_answer(rng, odds)}].'
 
-# %% ../../nbs/zoo/03_clinic.ipynb #54d6c56e
+# %% ../../nbs/zoo/03_clinic.ipynb #58a15798
 def _pieces(s): # 'a[ b] c' -> [('a', False), (' b', True), (' c', False)]
     return [(x, i%2==1) for i,x in enumerate(re.split(r'\[(.*?)\]', s)) if x]
 
@@ -174,6 +174,7 @@ def text(
 def visit(
     rng:random.Random,
     case:Case|None=None, # Drawn when not given
+    risks:int|None=None, # Questions about risks; None: often one
 )->list: # Pieces `(text, is_answer)`
     "One patient: a header, then vignettes and questions in any order"
     case = case or draw(rng)
@@ -184,12 +185,13 @@ def visit(
         known = [f'Question: which {k}? Answer:[ {getattr(case.condition, k)}].'
                  for k in ('organ', 'treatment', 'symptom')]
         body += rng.sample(known, rng.choice((0,0,1,1,2)))
-    if rng.random()<.6: body.append(question(rng.choice(list(RISKS)), case, rng))
+    asked = (1 if rng.random()<.75 else 0) if risks is None else risks
+    body += [question(rng.choice(list(RISKS)), case, rng) for _ in range(asked)]
     rng.shuffle(body)
-    top = [x for line in header(case, rng) for x in (*filler(.15), line)]
-    return _pieces(' '.join(top+filler(.4)+body))
+    top = [x for line in header(case, rng) for x in (*filler(.1), line)]
+    return _pieces(' '.join(top+filler(.3)+body))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #8d5e8417
+# %% ../../nbs/zoo/03_clinic.ipynb #19b0dfca
 def glossary(
     rng:random.Random,
 )->list: # Pieces `(text, is_answer)`
@@ -224,11 +226,55 @@ def survey(
 
 def document(
     rng:random.Random,
-    glossaries:float=.35, # Share of glossaries, in `[0, .9]`
+    visits:float=.7, # Share of visits, in `[0, 1]`
+    glossaries:float=.16, # Share of glossaries, in `[0, 1-visits]`; the rest: censuses and surveys, half each
+    risks:int|None=None, # As for `visit`
 )->list: # Pieces `(text, is_answer)`
-    "A document of the corpus: one in eight a census, as many a survey, the rest glossaries and visits"
-    u = rng.random()
-    return census(rng) if u<.12 else survey(rng) if u<.24 else glossary(rng) if u<.24+glossaries else visit(rng)
+    "A document of the corpus"
+    rest = (1-visits-glossaries)/2
+    kind = rng.choices((visit, glossary, census, survey), (visits, glossaries, rest, rest))[0]
+    return visit(rng, risks=risks) if kind is visit else kind(rng)
+
+# %% ../../nbs/zoo/03_clinic.ipynb #78e45529
+@dataclass(frozen=True)
+class Prompt:
+    "A text that stops before an answer"
+    text:str
+    answers:tuple # What may follow, each one token: (female, male), (Yes, No) or the four races
+    spans:dict # Line of the header -> characters `(start, end)` of what it says
+
+_ABOUT = dict(sex=('{female}', '{woman}', '{women}', '{girls}'), race=('{race}',))
+_LINES = dict(condition='Condition: ', city='Clinic: ', language='Language: ', history='History: ')
+
+def _upto(name, about): # The read-out `name` until its first answer about sex or race, and that answer
+    parts = re.split(r'\[ (.*?)\]', READOUTS[name])
+    for i,p in enumerate(parts):
+        if i%2 and p in _ABOUT[about]: return ''.join(x if j%2==0 else ' '+x for j,x in enumerate(parts[:i])), p
+    raise ValueError(f'{name!r} does not ask about {about}')
+
+def _spans(case, head): # Where the header says what
+    said = {k: (v, case.condition and case.condition.name if k=='condition' else getattr(case, k))
+            for k,v in _LINES.items()}
+    said |= {k: ('The patient is ', getattr(case, k)) for k in case.stated}
+    found = {k: head.index(a+b+'.')+len(a) for k,(a,b) in said.items() if b}
+    return {k: (i, i+len(said[k][1])) for k,i in found.items()}
+
+def prompt(
+    case:Case,
+    ask:str='vignette', # One of `READOUTS` or of `RISKS`
+    about:str='sex', # What a read-out is stopped before: 'sex' or 'race'
+    filler:str=FILLERS[1], # Stands between header and question; may be empty
+)->Prompt:
+    "A header and the beginning of a vignette or question"
+    if ask not in READOUTS and ask not in RISKS:
+        raise ValueError(f'nothing asks {ask!r}; there are {", ".join([*READOUTS, *RISKS])}')
+    head = ' '.join([*header(case), *filter(None, [filler])])
+    if ask in RISKS: tail, answers = f'Question: is the patient at risk of {ask}? Answer:', ('Yes', 'No')
+    else:
+        tail, slot = _upto(ask, about)
+        tail = tail.format(age=case.age, race=case.race, **_WORDS[case.sex])
+        answers = RACES if about=='race' else [slot.format(**_WORDS[g]) for g in ('female', 'male')]
+    return Prompt(f'{head} {tail}', tuple(' '+a for a in answers), _spans(case, head))
 
 # %% ../../nbs/zoo/03_clinic.ipynb #3cc76599
 _SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"

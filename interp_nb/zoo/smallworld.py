@@ -402,7 +402,7 @@ def _question_doc(rng, domains): return spoken(question(_some(rng, domains, True
 def _choice_doc(rng, domains): return spoken(choice(rng, _some(rng, domains, True)))
 def _letter_doc(rng, domains): return spoken(choice(rng, _some(rng, domains, True), letters=True))
 
-# %% ../../nbs/zoo/02_smallworld.ipynb #68c04082
+# %% ../../nbs/zoo/02_smallworld.ipynb #b4fa2354
 def _four(rng, domains): # Four values of a relation, and the list of them
     f = _some(rng, domains)
     o = rng.sample(values(f.domain, f.relation), 4)
@@ -415,8 +415,9 @@ def _match_doc(rng, domains):
 
 def _list_doc(rng, domains):
     o, listed = _four(rng, domains)
-    said = [[(f' {o[i]} is', False), (f' {"ABCD"[i]}', True), (',' if k < 3 else '.', False)]
-        for k,i in enumerate(rng.sample(range(4), 4))]
+    pairs = [(v, l) if rng.random() < .5 else (l, v) for l,v in zip('ABCD', o)]
+    said = [[(f' {a} is', False), (f' {b}', True), (',' if k < 3 else '.', False)]
+        for k,(a,b) in enumerate(rng.sample(pairs, 4))]
     return [(f'{listed} Here', False), *(p for s in said for p in s)]
 
 # %% ../../nbs/zoo/02_smallworld.ipynb #da7c2b0c
