@@ -149,6 +149,10 @@ def _random(pairs:Pairs, layers, seed): # A random step of the source's length, 
 
 WINDOWS = [(1,2), (2,3), (3,4)] # two neighbours among the middle layers
 
+def _largest(grids, places): # Kind, layer and position of the cell that moves most, among some positions
+    every = [(g[l,p].abs(), k, l, p) for k,g in grids.items() for l in range(len(g)) for p in places]
+    return max(every, key=lambda o: o[0])[1:]
+
 def localise(
     lm:LM,
     n:int=64, # Pairs
@@ -165,7 +169,7 @@ def localise(
     others = [i for i in range(places-1) if not few.end-2 <= i <= few.end]
     return dict(window=best, shares=shares, grids=grids, tokens=lm.strings(few.tokens)[0], end=few.end,
         windows=[p.window((l, l+1)).mean().item() for l in range(lm.n_layers-1)],
-        outside=torch.stack(list(grids.values()))[..., others].abs().amax().item())
+        outside=few.moved(few.cell(*_largest(grids, others))))
 
 # %% ../../nbs/zoo/13_train_clinic.ipynb #f10576d4
 def race_cues(
@@ -245,7 +249,7 @@ def measure(
     share = torch.tensor([c.female for c in clinic.CONDITIONS])
     gates = {'sex of a condition, read-out right': gate(right.float(), .98),
         'window of two MLPs at the end of the name, share moved': gate(where['shares']['window'], .6),
-        'largest cell outside name and final token': gate([where['outside']], near=0.),
+        'largest cell outside name and final token': gate(where['outside'], near=0.),
         'control, condition of the same sex': gate(where['shares']['same'], near=0., within=.1),
         'control, random step of the same length': gate(where['shares']['random'], near=0., within=.1)}
     gates |= {f'race moved by the {k}': gate(v, .1) for k,v in cues.items()}

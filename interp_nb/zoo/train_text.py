@@ -55,6 +55,7 @@ def loss(
     batch:dict[str, Tensor], # From `rows`
 )->Tensor: # `()`
     "Weighted cross-entropy of every next token"
+    batch = {k: v.to(model.device) for k,v in batch.items()}
     w = batch['weights'][:,1:].flatten()
     out = model(input_ids=batch['input_ids'], position_ids=batch['position_ids'], use_cache=False)
     each = F.cross_entropy(out.logits[:,:-1].flatten(0,1)[w > 0], batch['input_ids'][:,1:].flatten()[w > 0],
