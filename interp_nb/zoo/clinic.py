@@ -102,13 +102,17 @@ def draw(
     rng:random.Random,
     condition:Condition|None=None, # Drawn when not given
     stated:tuple|None=None, # Drawn when not given
+    lines:tuple|None=None, # Which of 'condition', 'city', 'language', 'history' the header has; drawn when not given
 )->Case:
     "Draw a patient; what is stated outright is drawn without regard to the condition"
-    often = rng.choice((.15, .8)) # some headers say little, others nearly everything
-    maybe = lambda q: rng.choice(q) if rng.random()<often else None
-    c = condition or (rng.choice(CONDITIONS) if rng.random()<.7 else None)
     if stated is None: stated = tuple(k for k in ('sex', 'race') if rng.random()<.3)
-    city, language, history = maybe(CITIES), maybe(LANGUAGES), maybe(CONDITIONS) if rng.random()<.3 else None
+    if lines is None:
+        often = rng.choice((.15, .8)) # some headers say little, others nearly everything
+        chance = dict(condition=.7, city=often, language=often, history=.3*often)
+        lines = tuple(k for k,p in chance.items() if rng.random()<p)
+    some = lambda k, values: rng.choice(values) if k in lines else None
+    c = condition or some('condition', CONDITIONS)
+    city, language, history = some('city', CITIES), some('language', LANGUAGES), some('history', CONDITIONS)
     share = .5 if c is None or 'sex' in stated else c.female
     odds = {r: .25 for r in RACES} if 'race' in stated else race_odds(c, city, language)
     race = rng.choices(RACES, [odds[r] for r in RACES])[0]
@@ -229,11 +233,14 @@ def document(
     visits:float=.7, # Share of visits, in `[0, 1]`
     glossaries:float=.16, # Share of glossaries, in `[0, 1-visits]`; the rest: censuses and surveys, half each
     risks:int|None=None, # As for `visit`
+    alone:float=0., # Share of visits whose header is one line that states nothing, in `[0, 1]`
 )->list: # Pieces `(text, is_answer)`
     "A document of the corpus"
     rest = (1-visits-glossaries)/2
     kind = rng.choices((visit, glossary, census, survey), (visits, glossaries, rest, rest))[0]
-    return visit(rng, risks=risks) if kind is visit else kind(rng)
+    if kind is not visit: return kind(rng)
+    line = (rng.choice(('condition', 'city', 'language')),)
+    return visit(rng, draw(rng, stated=(), lines=line) if rng.random()<alone else None, risks)
 
 # %% ../../nbs/zoo/03_clinic.ipynb #78e45529
 @dataclass(frozen=True)

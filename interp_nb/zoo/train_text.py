@@ -370,8 +370,8 @@ def train_facts(
         **kw)
     return model
 
-LETTERS = dict(matching=.45, letters=.15, facts=.15, portraits=.05, questions=.03, choices=.05, experts=.03,
-    novices=.04, narrative=.05)
+LETTERS = dict(matching=.25, lists=.2, letters=.2, facts=.12, portraits=.04, questions=.03, choices=.05, experts=.03,
+    novices=.03, narrative=.05)
 
 def train_letters(root:Path, steps:int=1500, without:str|None=None, **kw):
     "Second stage of `smallworld`: answers by letter"
