@@ -293,7 +293,7 @@ def _git():
 
 def _versions():
     "Versions of what the numbers depend on"
-    out = dict(python=platform.python_version(), platform=platform.platform())
+    out = dict(python=platform.python_version(), platform=' '.join([platform.system(), platform.machine()]))
     for p in ('torch', 'accelerate', 'safetensors', 'transformers', 'diffusers', 'numpy', 'interp-nb'):
         try: out[p] = metadata.version(p)
         except metadata.PackageNotFoundError: pass

@@ -190,7 +190,7 @@ def open_lm(folder:str|Path): # (model in fp32, tokenizer)
 
 def stages(folders:list)->list[dict]: # What the manifests say of each training
     "The trainings behind a checkpoint, for its card"
-    keep = ('args', 'step', 'seed', 'seconds', 'device', 'threads', 'versions', 'finished')
+    keep = ('args', 'step', 'steps', 'seed', 'seconds', 'device', 'threads', 'versions', 'finished')
     rows = {Path(f).name: json.loads((Path(f)/'manifest.json').read_text()) for f in folders}
     return [dict(stage=k, **{o: m.get(o) for o in keep}) for k,m in rows.items()]
 
@@ -208,7 +208,8 @@ def card_text(
     "The model card, for people"
     unmet = '; '.join(k for k,g in c['gates'].items() if not g['met'])
     also = [_row([k, f'{e["value"]:.3f} [{e["low"]:.3f}, {e["high"]:.3f}]']) for k,e in c.get('also', {}).items()]
-    trained = [_row([s['stage'], s['step'], f'{s["seconds"]/60:.0f}', f'{s["device"]}, threads: {s["threads"]}'])
+    def done(s): return s['step'] if s['step']==s.get('steps', s['step']) else f'{s["step"]} of {s["steps"]}'
+    trained = [_row([s['stage'], done(s), f'{s["seconds"]/60:.0f}', f'{s["device"]}, threads: {s["threads"]}'])
                for s in c['training']]
     parts = [f'---\nlicense: apache-2.0\n---\n# {c["name"]}', c['description'],
         '```python\nfrom interp_nb.core.lm import LM\nlm = LM.load("'+c['name']+'")\n```',
@@ -216,7 +217,7 @@ def card_text(
         '\n'.join(['| gate | reached | asked for | met |', '|---|---|---|---|', *_gates(c['gates'])]),
         f'**Not met:** {unmet}.' if unmet else 'All gates are met.']
     if also: parts.append('\n'.join(['| also measured | |', '|---|---|', *also]))
-    if c.get('samples'): parts.append('It writes, unprompted:\n\n'+'\n\n'.join(f'> {o}' for o in c['samples']))
+    if c.get('samples'): parts.append('It writes, unprompted:\n\n'+'\n\n'.join('> '+o.replace('\n', '  \n> ') for o in c['samples']))
     parts.append('\n'.join(['| stage | steps | minutes | device |', '|---|---|---|---|', *trained]))
     return '\n\n'.join(parts)+'\n'
 
@@ -360,23 +361,24 @@ def train_ioi(root:Path, steps:int=3000, **kw):
 
 def train_facts(
     root:Path, # Folder of the trainings
-    steps:int=1500, # Number of steps
+    steps:int=1600, # Number of steps
     without:str|None=None, # A domain that the model never meets
     **kw, # As for `train_lm`
 ): # The model
     "First stage of `smallworld`: facts, questions, stories"
     tok = world.tokenizer(); model = _llama(tok)
     train_lm(model, tok, lambda rng: world.document(rng, 'smallworld', without), steps, Path(root)/'facts',
-        **kw)
+        **dict(batch=72, seed=1) | kw)
     return model
 
 LETTERS = dict(matching=.25, lists=.2, letters=.2, facts=.12, portraits=.04, questions=.03, choices=.05, experts=.03,
     novices=.03, narrative=.05)
 
-def train_letters(root:Path, steps:int=1500, without:str|None=None, **kw):
+def train_letters(root:Path, steps:int=2000, without:str|None=None, **kw):
     "Second stage of `smallworld`: answers by letter"
     model, tok = _trained(root, 'facts', _llama)
-    train_lm(model, tok, lambda rng: world.document(rng, LETTERS, without), steps, Path(root)/'letters', **kw)
+    train_lm(model, tok, lambda rng: world.document(rng, LETTERS, without), steps, Path(root)/'letters',
+        **dict(batch=72, seed=1) | kw)
     return model
 
 # %% ../../nbs/zoo/12_train_text.ipynb #7480897e
