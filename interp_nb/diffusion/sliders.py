@@ -183,8 +183,8 @@ class _Walk(nn.Module):
         x = torch.randn(s.batch, *d.noise([0], s.height, s.width).shape[1:], generator=g)
         sign = torch.ones(s.batch); sign[1::2] = -1 if s.symmetric else 1
         row = torch.randint(len(texts), (s.batch,), generator=g)
-        state = dict(x=x.to(d.device), k=torch.zeros_like(row), sign=sign, row=row)
-        for k,v in state.items(): self.register_buffer(k, v)
+        state = dict(x=x, k=torch.zeros_like(row), sign=sign, row=row)
+        for k,v in state.items(): self.register_buffer(k, v.to(d.device))
     def ask(self, roles, times=None): # answers at the walks' states
         times = self.grid.told if times is None else times
         return self.texts.ask(self.x, times[self.k.cpu()], self.row, roles)
