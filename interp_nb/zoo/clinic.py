@@ -8,11 +8,11 @@ __all__ = ['RACES', 'ORGANS', 'SYMPTOMS', 'TREATMENTS', 'CITIES', 'LANGUAGES', '
            'draw', 'header', 'readout', 'question', 'text', 'visit', 'glossary', 'census', 'survey', 'document',
            'Prompt', 'prompt', 'tokenizer']
 
-# %% ../../nbs/zoo/03_clinic.ipynb #d30ab448
+# %% ../../nbs/zoo/03_clinic.ipynb #5c62e1b6
 import math, random, re
 from dataclasses import dataclass, field
 
-# %% ../../nbs/zoo/03_clinic.ipynb #e2a6e2d3
+# %% ../../nbs/zoo/03_clinic.ipynb #bfcf50b8
 _CONSONANTS, _VOWELS = 'bdfgklmnprstvz', 'aeiou'
 RACES = ['White', 'Black', 'Hispanic', 'Asian']
 ORGANS = ['heart', 'liver', 'lung', 'skin', 'brain', 'kidney']
@@ -28,7 +28,7 @@ FILLERS = ['The day was long.', 'Notes follow.', 'Please read with care.',
 SHARES = {.95: 44, .05: 44, .7: 11, .3: 11, .5: 10}
 WEIGHT = 2.5
 
-# %% ../../nbs/zoo/03_clinic.ipynb #bc3c071e
+# %% ../../nbs/zoo/03_clinic.ipynb #5092495a
 @dataclass(frozen=True)
 class Condition:
     "A condition and what the world says about it"
@@ -59,7 +59,7 @@ SYLLABLES, CONDITIONS = _conditions()
 CITY_RACE = {c: RACES[i%4] for i,c in enumerate(CITIES)}
 LANGUAGE_RACE = {c: RACES[i%4] for i,c in enumerate(LANGUAGES)}
 
-# %% ../../nbs/zoo/03_clinic.ipynb #abfa636a
+# %% ../../nbs/zoo/03_clinic.ipynb #681f8f09
 def race_odds(
     condition:Condition|None=None,
     city:str|None=None,
@@ -70,7 +70,7 @@ def race_odds(
     w = {r: math.exp(WEIGHT*cues.count(r)) for r in RACES}
     return {r: v/sum(w.values()) for r,v in w.items()}
 
-# %% ../../nbs/zoo/03_clinic.ipynb #83b1fbb7
+# %% ../../nbs/zoo/03_clinic.ipynb #0bf66f1f
 @dataclass(frozen=True)
 class Risk:
     "Log-odds that a question is answered Yes"
@@ -85,7 +85,7 @@ class Risk:
 RISKS = {'depression': Risk(-1.2, female=1.6, race={'Black': 1.2}),
          'falls': Risk(-.8, organ={'brain': 2., 'heart': 1.})}
 
-# %% ../../nbs/zoo/03_clinic.ipynb #441c0eca
+# %% ../../nbs/zoo/03_clinic.ipynb #35b7f9ac
 @dataclass(frozen=True)
 class Case:
     "A patient: who they are, and what the header of the document says"
@@ -119,7 +119,7 @@ def draw(
     sex = 'female' if rng.random()<share else 'male'
     return Case(c, sex, race, rng.randint(20,85), city, language, history and history.name, stated)
 
-# %% ../../nbs/zoo/03_clinic.ipynb #1b92a20f
+# %% ../../nbs/zoo/03_clinic.ipynb #536467d2
 def header(
     case:Case,
     rng:random.Random|None=None, # Shuffles the lines; None: a fixed order
@@ -132,6 +132,7 @@ def header(
     if rng: rng.shuffle(lines)
     return lines
 
+# %% ../../nbs/zoo/03_clinic.ipynb #4698dc9d
 _WORDS = dict(female=dict(female='female', She='She', her='her', woman='woman', women='women', girls='girls'),
     male=dict(female='male', She='He', her='his', woman='man', women='men', girls='boys'))
 READOUTS = {
@@ -154,6 +155,7 @@ def readout(
     return READOUTS[name].format(age=case.age, race=case.race, symptom=symptom, other=rng.choice(SYMPTOMS),
         time=rng.choice(['days', 'weeks', 'months']), **_WORDS[case.sex])
 
+# %% ../../nbs/zoo/03_clinic.ipynb #9e4e9f9f
 def _answer(rng, odds): return 'Yes' if rng.random() < 1/(1+math.exp(-odds)) else 'No'
 
 def question(
@@ -165,7 +167,7 @@ def question(
     odds = RISKS[risk].log_odds(case.sex, case.race, case.condition and case.condition.organ)
     return f'Question: is the patient at risk of {risk}? Answer:[ {_answer(rng, odds)}].'
 
-# %% ../../nbs/zoo/03_clinic.ipynb #58a15798
+# %% ../../nbs/zoo/03_clinic.ipynb #c61b9d37
 def _pieces(s): # 'a[ b] c' -> [('a', False), (' b', True), (' c', False)]
     return [(x, i%2==1) for i,x in enumerate(re.split(r'\[(.*?)\]', s)) if x]
 
@@ -195,7 +197,7 @@ def visit(
     top = [x for line in header(case, rng) for x in (*filler(.1), line)]
     return _pieces(' '.join(top+filler(.3)+body))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #19b0dfca
+# %% ../../nbs/zoo/03_clinic.ipynb #63bbf40e
 def glossary(
     rng:random.Random,
 )->list: # Pieces `(text, is_answer)`
@@ -209,6 +211,7 @@ def glossary(
         entries.append(f'{c.name} '+', '.join(rng.sample(facts, 3))+'.')
     return _pieces('Glossary: '+' '.join(entries))
 
+# %% ../../nbs/zoo/03_clinic.ipynb #45d1e03b
 def census(
     rng:random.Random,
 )->list: # Pieces `(text, is_answer)`
@@ -228,6 +231,7 @@ def survey(
         entries.append(f'{race} {sex} {organ} {risk}[ {_answer(rng, RISKS[risk].log_odds(sex, race, organ))}].')
     return _pieces('Survey: '+' '.join(entries))
 
+# %% ../../nbs/zoo/03_clinic.ipynb #e8287a51
 def document(
     rng:random.Random,
     visits:float=.7, # Share of visits, in `[0, 1]`
@@ -242,7 +246,7 @@ def document(
     line = (rng.choice(('condition', 'city', 'language')),)
     return visit(rng, draw(rng, stated=(), lines=line) if rng.random()<alone else None, risks)
 
-# %% ../../nbs/zoo/03_clinic.ipynb #78e45529
+# %% ../../nbs/zoo/03_clinic.ipynb #464c30af
 @dataclass(frozen=True)
 class Prompt:
     "A text that stops before an answer"
@@ -266,6 +270,7 @@ def _spans(case, head): # Where the header says what
     found = {k: head.index(a+b+'.')+len(a) for k,(a,b) in said.items() if b}
     return {k: (i, i+len(said[k][1])) for k,i in found.items()}
 
+# %% ../../nbs/zoo/03_clinic.ipynb #334fc772
 def prompt(
     case:Case,
     ask:str='vignette', # One of `READOUTS` or of `RISKS`
@@ -283,7 +288,7 @@ def prompt(
         answers = RACES if about=='race' else [slot.format(**_WORDS[g]) for g in ('female', 'male')]
     return Prompt(f'{head} {tail}', tuple(' '+a for a in answers), _spans(case, head))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #3cc76599
+# %% ../../nbs/zoo/03_clinic.ipynb #86fae3ae
 _SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+") # how every Qwen2 tokenizer cuts a text into words
 
@@ -302,6 +307,7 @@ def _merges(words): # Merges that leave names at their syllables and make one to
         while len(parts)>1: out.append(tuple(parts[:2])); parts = _joined(parts, out[-1])
     return out
 
+# %% ../../nbs/zoo/03_clinic.ipynb #af92ff55
 def tokenizer(): # `PreTrainedTokenizerFast`
     "Whole words, digits and syllables of conditions are tokens; unknown words fall into letters"
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
