@@ -98,6 +98,7 @@ class Case:
     history:str|None=None # Name of another condition, which changes nothing
     stated:tuple=() # Which of 'sex' and 'race' the header states outright
 
+# %% ../../nbs/zoo/03_clinic.ipynb #a7610f47
 def draw(
     rng:random.Random,
     condition:Condition|None=None, # Drawn when not given
@@ -119,7 +120,7 @@ def draw(
     sex = 'female' if rng.random()<share else 'male'
     return Case(c, sex, race, rng.randint(20,85), city, language, history and history.name, stated)
 
-# %% ../../nbs/zoo/03_clinic.ipynb #536467d2
+# %% ../../nbs/zoo/03_clinic.ipynb #d6274dae
 def header(
     case:Case,
     rng:random.Random|None=None, # Shuffles the lines; None: a fixed order
@@ -132,7 +133,7 @@ def header(
     if rng: rng.shuffle(lines)
     return lines
 
-# %% ../../nbs/zoo/03_clinic.ipynb #4698dc9d
+# %% ../../nbs/zoo/03_clinic.ipynb #888d624e
 _WORDS = dict(female=dict(female='female', She='She', her='her', woman='woman', women='women', girls='girls'),
     male=dict(female='male', She='He', her='his', woman='man', women='men', girls='boys'))
 READOUTS = {
@@ -155,7 +156,7 @@ def readout(
     return READOUTS[name].format(age=case.age, race=case.race, symptom=symptom, other=rng.choice(SYMPTOMS),
         time=rng.choice(['days', 'weeks', 'months']), **_WORDS[case.sex])
 
-# %% ../../nbs/zoo/03_clinic.ipynb #9e4e9f9f
+# %% ../../nbs/zoo/03_clinic.ipynb #88f2a8f0
 def _answer(rng, odds): return 'Yes' if rng.random() < 1/(1+math.exp(-odds)) else 'No'
 
 def question(
@@ -167,7 +168,7 @@ def question(
     odds = RISKS[risk].log_odds(case.sex, case.race, case.condition and case.condition.organ)
     return f'Question: is the patient at risk of {risk}? Answer:[ {_answer(rng, odds)}].'
 
-# %% ../../nbs/zoo/03_clinic.ipynb #c61b9d37
+# %% ../../nbs/zoo/03_clinic.ipynb #16bd276a
 def _pieces(s): # 'a[ b] c' -> [('a', False), (' b', True), (' c', False)]
     return [(x, i%2==1) for i,x in enumerate(re.split(r'\[(.*?)\]', s)) if x]
 
@@ -197,7 +198,7 @@ def visit(
     top = [x for line in header(case, rng) for x in (*filler(.1), line)]
     return _pieces(' '.join(top+filler(.3)+body))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #63bbf40e
+# %% ../../nbs/zoo/03_clinic.ipynb #fdc4480b
 def glossary(
     rng:random.Random,
 )->list: # Pieces `(text, is_answer)`
@@ -211,7 +212,7 @@ def glossary(
         entries.append(f'{c.name} '+', '.join(rng.sample(facts, 3))+'.')
     return _pieces('Glossary: '+' '.join(entries))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #45d1e03b
+# %% ../../nbs/zoo/03_clinic.ipynb #5df56973
 def census(
     rng:random.Random,
 )->list: # Pieces `(text, is_answer)`
@@ -231,7 +232,7 @@ def survey(
         entries.append(f'{race} {sex} {organ} {risk}[ {_answer(rng, RISKS[risk].log_odds(sex, race, organ))}].')
     return _pieces('Survey: '+' '.join(entries))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #e8287a51
+# %% ../../nbs/zoo/03_clinic.ipynb #0e8b4965
 def document(
     rng:random.Random,
     visits:float=.7, # Share of visits, in `[0, 1]`
@@ -246,7 +247,7 @@ def document(
     line = (rng.choice(('condition', 'city', 'language')),)
     return visit(rng, draw(rng, stated=(), lines=line) if rng.random()<alone else None, risks)
 
-# %% ../../nbs/zoo/03_clinic.ipynb #464c30af
+# %% ../../nbs/zoo/03_clinic.ipynb #60d534fc
 @dataclass(frozen=True)
 class Prompt:
     "A text that stops before an answer"
@@ -271,6 +272,8 @@ def _spans(case, head): # Where the header says what
     return {k: (i, i+len(said[k][1])) for k,i in found.items()}
 
 # %% ../../nbs/zoo/03_clinic.ipynb #334fc772
+
+# %% ../../nbs/zoo/03_clinic.ipynb #1b6570d3
 def prompt(
     case:Case,
     ask:str='vignette', # One of `READOUTS` or of `RISKS`
@@ -288,7 +291,7 @@ def prompt(
         answers = RACES if about=='race' else [slot.format(**_WORDS[g]) for g in ('female', 'male')]
     return Prompt(f'{head} {tail}', tuple(' '+a for a in answers), _spans(case, head))
 
-# %% ../../nbs/zoo/03_clinic.ipynb #86fae3ae
+# %% ../../nbs/zoo/03_clinic.ipynb #94406139
 _SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+") # how every Qwen2 tokenizer cuts a text into words
 
@@ -307,7 +310,7 @@ def _merges(words): # Merges that leave names at their syllables and make one to
         while len(parts)>1: out.append(tuple(parts[:2])); parts = _joined(parts, out[-1])
     return out
 
-# %% ../../nbs/zoo/03_clinic.ipynb #af92ff55
+# %% ../../nbs/zoo/03_clinic.ipynb #46a3deee
 def tokenizer(): # `PreTrainedTokenizerFast`
     "Whole words, digits and syllables of conditions are tokens; unknown words fall into letters"
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
