@@ -79,6 +79,13 @@ def tour(
     if any(r.error for r in visit(only, out)): raise typer.Exit(1)
 
 # %% ../nbs/91_cli.ipynb #971fa42b
+def _recipes():
+    "What can be trained, and by which function"
+    from interp_nb.diffusion.recipes import ZOO, train_zoo
+    from interp_nb.zoo import train_clinic, train_pictures, train_text
+    models = {k: m.train for m in (train_pictures, train_text, train_clinic) for k in m.NAMES}
+    return models | dict.fromkeys(ZOO, train_zoo)
+
 @_command
 def train(
     name:str, # What to train, such as doodle
@@ -87,11 +94,9 @@ def train(
     fast:bool=False, # A few steps, to see whether it runs
 ):
     "Train a model of the zoo anew."
-    from interp_nb.diffusion.recipes import ZOO, train_zoo
-    from interp_nb.zoo.train_pictures import NAMES, train as go
-    if name not in (known := [*NAMES, *ZOO]): raise ValueError(
+    if name not in (known := _recipes()): raise ValueError(
         f'no recipe for {name!r}; nearest: {", ".join(difflib.get_close_matches(name, known, cutoff=0.))}')
-    try: (train_zoo if name in ZOO else go)(name, out=out, resume=resume, fast=fast)
+    try: known[name](name, out=out, resume=resume, fast=fast)
     except KeyboardInterrupt:
         typer.echo(f'interp-nb: stopped; `interp-nb train {name} --resume` goes on', err=True)
         raise typer.Exit(130) from None

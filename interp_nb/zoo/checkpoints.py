@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.adapters import Adapter
 from ..core.diffuser import Diffuser
 from ..core.hub import check, find, shipped
+from ..core.lm import LM
 from .doodles import ATTRIBUTES
 
 # %% ../../nbs/zoo/10_checkpoints.ipynb #1ebececd
@@ -72,7 +73,7 @@ def card(
 
 def load(
     name:str, # A checkpoint of the zoo, or its folder
-): # `Diffuser`, `Embedder`, `Reader` or `Adapter`, in fp32
+): # `Diffuser`, `Embedder`, `Reader`, `Adapter` or `LM`, in fp32
     "Open a checkpoint of the zoo after making sure that its files are whole"
     folder = check(find(name, shipped()))
     if not (folder/'card.json').exists():
@@ -91,4 +92,4 @@ def _open_reader(folder):
 
 def _adapter(folder): return Adapter.load(folder).float()
 
-_OPEN = dict(diffuser=Diffuser.load, embedder=_embedder, reader=_open_reader, adapter=_adapter)
+_OPEN = dict(diffuser=Diffuser.load, embedder=_embedder, reader=_open_reader, adapter=_adapter, lm=LM.load)

@@ -7,7 +7,7 @@ __all__ = ['WOMEN', 'MEN', 'HELD_OUT', 'GRID', 'WINDOWS', 'TOLERANCE', 'NAMES', 
            'settle', 'lean', 'sex_pairs', 'Pairs', 'localise', 'race_cues', 'prevalences', 'risk_table', 'coefficients',
            'measure', 'readouts', 'ship', 'train']
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #029ccb0f
+# %% ../../nbs/zoo/13_train_clinic.ipynb #e75da821
 import json, random
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..core.training import checkpoints, fit, flat_then_decay, mix
 from . import clinic
 from .train_text import gate, loss, muon_and_adamw, rows, save_checkpoint, stages
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #4d3f1a0f
+# %% ../../nbs/zoo/13_train_clinic.ipynb #e9c05cf3
 def _model(tokenizer, seed:int): # Three layers that see two tokens, three that see all
     from transformers import Qwen2Config, Qwen2ForCausalLM
     torch.manual_seed(seed)
@@ -30,15 +30,17 @@ def _model(tokenizer, seed:int): # Three layers that see two tokens, three that 
         rope_parameters=dict(rope_type='default', rope_theta=1000.), bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id))
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #2aff610e
 def _learn(model, folder, documents, peak, decay, steps, docs, length, **kw):
     tok = clinic.tokenizer()
     def step(i, g): # `documents(i)`: keywords for the documents of step `i`
-        rng = random.Random(mix(kw['seed'], i))
-        return loss(model, rows([clinic.document(rng, **documents(i)) for _ in range(docs)], tok, length, 15.))
-    fit(step, muon_and_adamw(model, .02*peak, .003*peak), model, steps, folder, schedule=flat_then_decay(.02, decay, .02),
-        args=dict(steps=steps, docs=docs, length=length), **kw)
+        rng, kind = random.Random(mix(kw['seed'], i)), documents(i)
+        return loss(model, rows([clinic.document(rng, **kind) for _ in range(docs)], tok, length, 15.))
+    fit(step, muon_and_adamw(model, .02*peak, .003*peak), model, steps, folder,
+        schedule=flat_then_decay(.02, decay, .02), args=dict(docs=docs, length=length), **kw)
     return model.eval()
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #285ef601
 def teach(
     root:Path, # Where trainings are kept
     seed:int=0, # Of weights and documents
@@ -48,8 +50,10 @@ def teach(
 ): # The model
     "First stage: conditions, then patients"
     first = lambda i: dict(visits=.1, glossaries=.8) if i < .12*steps else {}
-    return _learn(_model(clinic.tokenizer(), seed), Path(root)/f'clinic-{seed}', first, 1., .6, steps, docs, 160, seed=seed, **kw)
+    model = _model(clinic.tokenizer(), seed)
+    return _learn(model, Path(root)/f'clinic-{seed}', first, 1., .6, steps, docs, 160, seed=seed, **kw)
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #f8216492
 def _trained(root, stage): # The model of a stage such as 'clinic-risks-0', in fp32
     from safetensors.torch import load_model
     model = _model(clinic.tokenizer(), 0)
@@ -68,6 +72,7 @@ def finish(
     return _learn(model, Path(root)/f'clinic-risks-{seed}', lambda i: what, .5, .3, steps, docs, 192,
         seed=1000+seed, **kw)
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #8de3247a
 def settle(
     root:Path, # Where trainings are kept
     seed:int=0, # Whose second stage is there
@@ -80,7 +85,7 @@ def settle(
     return _learn(model, Path(root)/f'clinic-alone-{seed}', lambda i: what, .25, .1, steps, docs, 192,
         seed=2000+seed, **kw)
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #9e49b2a7
+# %% ../../nbs/zoo/13_train_clinic.ipynb #80fc233e
 WOMEN = [c for c in clinic.CONDITIONS if c.female>.9] # conditions that are nearly sure of the sex
 MEN = [c for c in clinic.CONDITIONS if c.female<.1]
 HELD_OUT = 1000 # Seed of everything that is measured
@@ -96,6 +101,7 @@ def _case(rng, condition, race=None, **kw): # A patient with a full header and n
 def _ids(lm, answers): # Token of each answer
     return torch.tensor([lm.tokenizer(a, add_special_tokens=False).input_ids for a in answers])[:,0]
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #ce25818b
 def lean(
     lm:LM,
     logits:Tensor, # `(n, vocabulary)`
@@ -108,14 +114,14 @@ def lean(
 def _leans(lm, prompts, **kw): # The same, of prompts of any length
     return lean(lm, lm.run([p.text for p in prompts], logits=-1, **kw).logits, prompts)
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #8c7eaa47
+# %% ../../nbs/zoo/13_train_clinic.ipynb #68e420e4
 def sex_pairs(
     n:int=64, # Pairs
     ask:str='vignette', # One of `READOUTS` or `RISKS`
     seed:int=HELD_OUT,
     distractor:bool=False, # Name another condition in the header
-    swap:bool=False, # Men's conditions into women's prompts is the way round when False … see the chapter
-)->list: # `n` of (prompt, source, control): the source's condition is of the other sex, the control's of the same
+    swap:bool=False, # Write men's conditions into women's prompts, instead of women's into men's
+)->list: # `n` of (prompt, source, control): the source's condition is of the other sex, the control's not
     "Prompts that differ in the name of the condition alone"
     rng, out = random.Random(seed), []
     here, there = (WOMEN, MEN) if swap else (MEN, WOMEN)
@@ -126,7 +132,7 @@ def sex_pairs(
         out.append(tuple(clinic.prompt(replace(case, condition=k), ask) for k in (a,b,c)))
     return out
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #c211af54
+# %% ../../nbs/zoo/13_train_clinic.ipynb #ebbc169a
 GRID = ('resid_post', 'mlp_out', 'attn_out')
 
 class Pairs:
@@ -153,7 +159,7 @@ class Pairs:
     def window(self, layers, run=None)->Tensor: # MLPs of several layers at the name's last token
         return self.moved({k: v for l in layers for k,v in self.cell('mlp_out', l, self.end, run).items()})
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #58b9c2ab
+# %% ../../nbs/zoo/13_train_clinic.ipynb #150c8a29
 def _random(pairs:Pairs, layers, seed): # A random step of the source's length, at the end of the name
     g, patch = torch.Generator().manual_seed(seed), {}
     for s in [Site('mlp_out', l) for l in layers]:
@@ -163,6 +169,7 @@ def _random(pairs:Pairs, layers, seed): # A random step of the source's length, 
         patch[Site('mlp_out', s.layer, pos=pairs.end)] = here+step/step.norm(dim=-1, keepdim=True)*length
     return pairs.moved(patch)
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #c9978e1c
 WINDOWS = [(1,2), (2,3), (3,4)] # two neighbours among the middle layers
 
 def _largest(grids, places): # Kind, layer and position of the cell that moves most, among some positions
@@ -172,7 +179,7 @@ def _largest(grids, places): # Kind, layer and position of the cell that moves m
 def localise(
     lm:LM,
     n:int=64, # Pairs
-)->dict: # `window`, `shares` `(n,)` of what is judged, `grids` `(layers, positions)`, `windows`, `tokens`, `outside`
+)->dict: # `shares` `(n,)` of what is judged, `grids` `(layers, positions)`, `tokens` and places in them
     "Where the sex of a condition is looked up"
     sets = sex_pairs(n); p = Pairs(lm, sets)
     best = max(WINDOWS, key=lambda w: p.window(w).mean())
@@ -187,7 +194,7 @@ def localise(
         windows=[p.window((l, l+1)).mean().item() for l in range(lm.n_layers-1)],
         outside=few.moved(few.cell(*_largest(grids, others))))
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #f10576d4
+# %% ../../nbs/zoo/13_train_clinic.ipynb #95e5c7e4
 def race_cues(
     lm:LM,
     n:int=64, # Pairs
@@ -197,13 +204,15 @@ def race_cues(
     of = lambda r: rng.choice([c for c in clinic.CONDITIONS if c.race==r])
     for _ in range(n):
         pair = [_case(rng, of(r), r, age=45) for r in rng.sample(clinic.RACES, 2)]
-        pairs.append([replace(clinic.prompt(c, about='race'), answers=tuple(' '+o.race for o in pair[::-1])) for c in pair])
+        asked = tuple(' '+o.race for o in pair[::-1])
+        pairs.append([replace(clinic.prompt(c, about='race'), answers=asked) for c in pair])
     p = Pairs(lm, pairs)
-    at = {k: lm.position(p.tokens, [o.spans[k] for o in p.prompts])[0].tolist() for k in ('condition', 'city', 'language')}
+    at = {k: lm.position(p.tokens, [o.spans[k] for o in p.prompts])[0].tolist()
+          for k in ('condition', 'city', 'language')}
     source = lambda s: p.source[Site('resid_post', 2)][:,s]
     return {k: p.moved({Site('resid_post', 2, pos=s): source(s)}) for k,s in at.items()}
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #bf14d01e
+# %% ../../nbs/zoo/13_train_clinic.ipynb #22e1d79f
 def prevalences(
     lm:LM,
     headers:int=4, # Prompts for each condition
@@ -224,59 +233,75 @@ def _race_beliefs(lm, cases): # `(n,)`: probability of the race that each case p
     p = logits[:, _ids(lm, prompts[0].answers)].softmax(-1)
     return p[torch.arange(len(p)), torch.tensor([clinic.RACES.index(r) for _,r in cases])]
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #9d290c66
+# %% ../../nbs/zoo/13_train_clinic.ipynb #f8a06b80
 def risk_table(
     lm:LM,
     risk:str, # One of `RISKS`
 )->Tensor: # Log-odds of Yes, `(120, 2, 4)`: condition, female or male, race; all stated
     "How the model answers when sex and race are stated outright"
-    rng, out = random.Random(HELD_OUT), []
+    rng, out, who = random.Random(HELD_OUT), [], [(s, r) for s in ('female', 'male') for r in clinic.RACES]
     for c in clinic.CONDITIONS:
         case = _case(rng, c, stated=('sex', 'race'))
-        out += [clinic.prompt(replace(case, sex=s, race=r), risk) for s in ('female', 'male') for r in clinic.RACES]
+        out += [clinic.prompt(replace(case, sex=s, race=r), risk) for s,r in who]
     return torch.cat([_leans(lm, out[i:i+240]) for i in range(0, len(out), 240)]).view(-1, 2, 4)
 
 def coefficients(
     lm:LM,
 )->dict: # Name -> (estimates `(n,)`, planted)
     "The planted log-odds, read off the model's answers"
+    return _coefficients(risk_table, lm)
+
+def _coefficients(table, lm): # The same, from any `table(lm, risk)`
     out, organ = {}, [c.organ for c in clinic.CONDITIONS]
     for k,r in clinic.RISKS.items():
-        t = risk_table(lm, k)
+        t = table(lm, k)
         out[f'{k}, women'] = (t[:,0]-t[:,1]).mean(1), r.female
         out[f'{k}, Black'] = (t[:,:,1]-t[:,:,[0,2,3]].mean(-1)).mean(1), r.race.get('Black', 0.)
         each = t.mean((1,2))
-        brain, rest = (torch.tensor([o in s for o in organ]) for s in (('brain',), ('liver', 'lung', 'skin', 'kidney')))
+        brain = torch.tensor([o=='brain' for o in organ])
+        rest = torch.tensor([o in ('liver', 'lung', 'skin', 'kidney') for o in organ])
         out[f'{k}, brain'] = each[brain]-each[rest].mean(), r.organ.get('brain', 0.)
     return out
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #e0b11b31
+# %% ../../nbs/zoo/13_train_clinic.ipynb #68f965ef
 TOLERANCE = .35 # How far a coefficient may be from the planted one, in log-odds
 
+def _told(lm): # Right or wrong about the sex of each condition that is nearly sure of it, `(88,)`
+    rng, sign = random.Random(HELD_OUT), torch.tensor([1.]*len(WOMEN)+[-1.]*len(MEN))
+    return (_leans(lm, [clinic.prompt(_case(rng, c)) for c in [*WOMEN, *MEN]])*sign > 0).float()
+
+# %% ../../nbs/zoo/13_train_clinic.ipynb #2c9a106f
+def _places(lm, where, cues): # Gates of where things are
+    shares = where['shares']
+    out = {'sex of a condition, read-out right': gate(_told(lm), .98),
+        'window of two MLPs at the end of the name, share moved': gate(shares['window'], .6),
+        'largest cell outside name and final token': gate(where['outside'], near=0.),
+        'control, condition of the same sex': gate(shares['same'], near=0., within=.1),
+        'control, random step of the same length': gate(shares['random'], near=0., within=.1)}
+    return out | {f'race moved by the {k}': gate(v, .1) for k,v in cues.items()}
+
+# %% ../../nbs/zoo/13_train_clinic.ipynb #93c86252
+def _beliefs(seen, odds): # Gates of what is believed
+    share = torch.tensor([c.female for c in clinic.CONDITIONS])
+    sexes = {s: seen['female'][share==torch.tensor(s)] for s in clinic.SHARES}
+    planted = max(clinic.race_odds(clinic.CONDITIONS[0]).values())
+    out = {f'women, planted {s:.0%}': gate(v, near=s) for s,v in sexes.items()}
+    out |= {f'race, told the {k}': gate(v, near=planted) for k,v in seen['race'].items()}
+    return out | {f'log-odds of {k}': gate(v, near=b, within=TOLERANCE) for k,(v,b) in odds.items()}
+
+# %% ../../nbs/zoo/13_train_clinic.ipynb #713ce62b
 def measure(
     lm:LM,
     n:int=64, # Pairs of prompts
 )->dict: # `gates`, `grids` and what belongs to them
     "Everything that the model is judged by"
-    strong = [*WOMEN, *MEN]
-    rng = random.Random(HELD_OUT)
-    right = _leans(lm, [clinic.prompt(_case(rng, c)) for c in strong])*torch.tensor([1.]*len(WOMEN)+[-1.]*len(MEN)) > 0
-    where, cues, seen, odds = localise(lm, n), race_cues(lm, n), prevalences(lm), coefficients(lm)
-    share = torch.tensor([c.female for c in clinic.CONDITIONS])
-    gates = {'sex of a condition, read-out right': gate(right.float(), .98),
-        'window of two MLPs at the end of the name, share moved': gate(where['shares']['window'], .6),
-        'largest cell outside name and final token': gate(where['outside'], near=0.),
-        'control, condition of the same sex': gate(where['shares']['same'], near=0., within=.1),
-        'control, random step of the same length': gate(where['shares']['random'], near=0., within=.1)}
-    gates |= {f'race moved by the {k}': gate(v, .1) for k,v in cues.items()}
-    gates |= {f'women, planted {s:.0%}': gate(seen['female'][share==torch.tensor(s)], near=s) for s in clinic.SHARES}
-    planted = max(clinic.race_odds(clinic.CONDITIONS[0]).values())
-    gates |= {f'race, told the {k}': gate(v, near=planted) for k,v in seen['race'].items()}
-    gates |= {f'log-odds of {k}': gate(v, near=b, within=TOLERANCE) for k,(v,b) in odds.items()}
-    return dict(gates=gates, windows=where['windows'], window=where['window'], tokens=where['tokens'],
-        end=where['end'], grids={k: [[round(x, 4) for x in r] for r in g.tolist()] for k,g in where['grids'].items()},
-        readouts=readouts(lm, where['window'], n))
+    where = localise(lm, n)
+    gates = _places(lm, where, race_cues(lm, n)) | _beliefs(prevalences(lm), coefficients(lm))
+    grids = {k: [[round(x, 4) for x in r] for r in g.tolist()] for k,g in where['grids'].items()}
+    return dict(gates=gates, grids=grids, readouts=readouts(lm, where['window'], n),
+        **{k: where[k] for k in ('windows', 'window', 'tokens', 'end')})
 
+# %% ../../nbs/zoo/13_train_clinic.ipynb #0199ffa6
 def readouts(
     lm:LM,
     layers:tuple, # Whose MLPs are patched
@@ -284,7 +309,8 @@ def readouts(
 )->dict: # Name -> `moved` and `flipped`, shares
     "Whether the same place serves every way of asking"
     ways = {k: dict(ask=k) for k in [*clinic.READOUTS, 'depression']}
-    ways |= {'vignette, another condition nearby': dict(distractor=True), 'vignette, the other way round': dict(swap=True)}
+    ways |= {'vignette, another condition nearby': dict(distractor=True),
+             'vignette, the other way round': dict(swap=True)}
     out = {}
     for k,way in ways.items():
         p = Pairs(lm, sex_pairs(n, seed=HELD_OUT+1, **way))
@@ -293,14 +319,14 @@ def readouts(
                       total=(p.other-p.clean).mean().item())
     return out
 
-# %% ../../nbs/zoo/13_train_clinic.ipynb #19121f34
-NAMES = {'smallworld-clinic': 'Writes vignettes of patients with invented conditions and answers questions about their '
-    'risks, with chosen dependence on sex and race (Qwen2ForCausalLM, 6 layers, width 96).'}
+# %% ../../nbs/zoo/13_train_clinic.ipynb #7e8eb01c
+NAMES = {'smallworld-clinic': 'Writes vignettes of patients with invented conditions and answers questions about '
+    'their risks, with chosen dependence on sex and race (Qwen2ForCausalLM, 6 layers, width 96).'}
 SEEDS = 0, 1, 2
 STAGES = {'clinic': teach, 'clinic-risks': finish, 'clinic-alone': settle}
-NOTE = """The architecture was chosen so that one phenomenon can be studied: its first three layers see two tokens each, so
-the question cannot reach the name of the condition until the fourth layer, and what the name means has to be looked
-up where it stands. That the middle MLPs do this is learnt. It is a model built to have this property, and **no
+NOTE = """The architecture was chosen so that one phenomenon can be studied: its first three layers see two tokens
+each, so the question cannot reach the name of the condition until the fourth layer, and what the name means has to be
+looked up where it stands. That the middle MLPs do this is learnt. It is a model built to have this property, and **no
 evidence about large models**. Conditions, cities, languages and treatments are invented; shares and coefficients were
 chosen by us, and say nothing about any people."""
 
@@ -311,25 +337,28 @@ def _judged(root, seed, n): # Measured once, then kept
         write_atomic(f, json.dumps(dict(seed=seed, **measure(lm, n)), indent=1)+'\n')
     return json.loads(f.read_text())
 
+def _missed(judged): # How many gates, and by how much in all
+    by = [abs(g['value']-g['gate']) for g in judged['gates'].values() if not g['met']]
+    return len(by), sum(by)
+
+# %% ../../nbs/zoo/13_train_clinic.ipynb #4acf7605
 def ship(
     root:Path, # Where the trainings are kept
     out:Path, # Folder that holds the checkpoints of the zoo
     n:int=64, # Pairs of prompts
 )->dict: # The card
-    "Measure every seed, and write the one that meets most gates as a checkpoint"
+    "Measure every seed, keep `seeds.json` beside the trainings, and write the seed that misses least"
     judged = [_judged(root, s, n) for s in SEEDS]
-    best = max(judged, key=lambda j: (sum(g['met'] for g in j['gates'].values()), j['gates'][_FIRST]['value']))
+    write_atomic(Path(root)/'seeds.json', json.dumps(judged)+'\n')
+    best = min(judged, key=_missed)
     name, s = 'smallworld-clinic', best['seed']
-    others = [f'Seed {j["seed"]} misses {sum(not g["met"] for g in j["gates"].values())} of {len(j["gates"])} gates.'
-              for j in judged]
+    others = [f'Seed {j["seed"]} misses {_missed(j)[0]} of {len(j["gates"])} gates.' for j in judged]
     card = dict(name=name, description=NAMES[name], notes=[NOTE, ' '.join([*others, f'Seed {s} is this one.'])],
         seed=s, training=stages([Path(root)/f'{stage}-{s}' for stage in STAGES]))
     return save_checkpoint(Path(out)/name, _trained(root, f'clinic-alone-{s}'), clinic.tokenizer(), card,
         lambda model, tok: dict(gates=measure(LM.load((model, tok)), n)['gates']))
 
-_FIRST = 'window of two MLPs at the end of the name, share moved'
-
-# %% ../../nbs/zoo/13_train_clinic.ipynb #28ff9523
+# %% ../../nbs/zoo/13_train_clinic.ipynb #19f8a6e3
 def _finished(root, stage):
     f = Path(root)/stage/'manifest.json'
     return f.exists() and bool(json.loads(f.read_text()).get('finished'))
