@@ -18,6 +18,8 @@ CHAPTERS = (
     'interp_nb.diffusion.distillation',
     'interp_nb.diffusion.calibration',
     'interp_nb.diffusion.transfer',
+    'interp_nb.language.patching',
+    'interp_nb.language.bias',
 )
 
 # %% ../nbs/90_tour.ipynb #4eee92f1
