@@ -333,8 +333,11 @@ chosen by us, and say nothing about any people."""
 def _judged(root, seed, n): # Measured once, then kept
     f = Path(root)/f'clinic-{seed}.json'
     if not f.exists():
-        lm = LM.load((_trained(root, f'clinic-alone-{seed}').half().float(), clinic.tokenizer()))
-        write_atomic(f, json.dumps(dict(seed=seed, **measure(lm, n)), indent=1)+'\n')
+        model = _trained(root, f'clinic-alone-{seed}')
+        with torch.no_grad():
+            for p in model.parameters(): p.copy_(p.half()) # as it would ship
+        judged = measure(LM.load((model, clinic.tokenizer())), n)
+        write_atomic(f, json.dumps(dict(seed=seed, **judged), indent=1)+'\n')
     return json.loads(f.read_text())
 
 def _missed(judged): # How many gates, and by how much in all
