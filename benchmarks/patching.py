@@ -147,11 +147,12 @@ def main():
         print(f'{name:<16} {w:7.2f} s ({c:7.2f} s of processor)   {w/mine:5.1f} x ours ({c/cpu:5.1f})   '
               f'largest difference from the loop {(values-want).abs().max():.1e}', flush=True)
     best = min((o for k,o in got.items() if k not in ('ours', 'plain')), key=lambda o: o[1], default=None)
-    print(f'loop/ours {got["plain"][1]/mine:.1f}, asked for: 5; '
-          + (f'better peer/ours {best[1]/mine:.1f}, asked for: 3; ' if best else '')
+    def ratio(o): return f'{o[1]/mine:.1f} ({o[2]/cpu:.1f} of processor time)'
+    print(f'loop/ours {ratio(got["plain"])}, asked for: 5; '
+          + (f'better peer/ours {ratio(best)}, asked for: 3; ' if best else '')
           + f'spread of the values {want.std():.3f}, largest difference asked for: 1e-5')
-    ratio, bare, recorded = recording(model, ways.tokenizer, clean, a.repeats)
+    cost, bare, recorded = recording(model, ways.tokenizer, clean, a.repeats)
     print(f'recording all residuals {recorded*1e3:.1f} ms, bare forward {bare*1e3:.1f} ms, '
-          f'ratio {ratio:.2f}; asked for: at most 1.15; load {os.getloadavg()[0]:.1f} after')
+          f'ratio {cost:.2f}; asked for: at most 1.15; load {os.getloadavg()[0]:.1f} after')
 
 if __name__ == '__main__': main()

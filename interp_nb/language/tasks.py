@@ -11,6 +11,8 @@ __all__ = ['Pair', 'token_spans', 'char_spans', 'Batch', 'batch', 'logit_differe
 import csv, io, json, random, re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -27,7 +29,8 @@ def _check_span(text, name, span):
     "Refuse a `span` that is not a piece of `text`"
     try: a, b = map(int, span)
     except (TypeError, ValueError):
-        raise ValueError(f'span {name!r} is {span!r}: the first character and the one after the last are needed') from None
+        raise ValueError(f'span {name!r} is {span!r}: the first character and the one after the last '
+            'are needed') from None
     if not 0 <= a <= b <= len(text):
         raise ValueError(f'span {name!r} is {(a, b)}; the prompt has characters 0 to {len(text)}: {text!r}')
     return a, b
@@ -97,7 +100,8 @@ def char_spans(
     ends = [0]
     for a, b in offsets: ends.append(max(ends[-1], int(b)))
     for name, (i, j) in spans.items():
-        if not 0 <= i <= j <= n: raise ValueError(f'span {name!r} is {(i, j)}; the prompt has tokens 0 to {n}')
+        if not 0 <= i <= j <= n:
+            raise ValueError(f'span {name!r} is {(i, j)}; the prompt has tokens 0 to {n}')
         if 0 < i < j and places[i] == places[i-1] >= 0:
             raise ValueError(f'span {name!r} begins inside the character {text[places[i]]!r}')
     return {name: (ends[i], ends[j]) for name, (i, j) in spans.items()}
@@ -106,21 +110,34 @@ def char_spans(
 def _words(text, offsets):
     "`(word, its tokens)` for each word of `text`; the tokens by their index"
     places = _places(text, offsets)
-    for m in re.finditer(r'\S+', text):
-        yield m.group(), [i for i, o in enumerate(places) if m.start() <= o < m.end()]
+    return [(m.group(), [i for i, o in enumerate(places) if m.start() <= o < m.end()])
+        for m in re.finditer(r'\S+', text)]
 
-def _quoted(text, offsets, tokens):
-    return ' + '.join(repr(text[int(offsets[i][0]):int(offsets[i][1])]) for i in tokens)
+def _facing(one, two):
+    "Slices of two lists of words that stand for each other, as short as can be"
+    if len(one) == len(two): parts = [('', 0, len(one), 0, len(two))]
+    else: parts = SequenceMatcher(None, [w for w, _ in one], [w for w, _ in two], False).get_opcodes()
+    for _, i, j, k, l in parts:
+        if j-i == l-k: yield from ((slice(i+o, i+o+1), slice(k+o, k+o+1)) for o in range(j-i))
+        else: yield slice(i, j), slice(k, l)
+
+# %% ../../nbs/language/00_tasks.ipynb #412492fa
+def _quoted(text, offsets, words):
+    "`words` and how they are cut into tokens"
+    if not words: return 'nothing'
+    cut = ' + '.join(repr(text[int(offsets[i][0]):int(offsets[i][1])]) for _, at in words for i in at)
+    return f'{" ".join(w for w, _ in words)!r}, {cut}'
 
 def _misaligned(text, offsets, other, offsets2):
     "The first place where the tokens of two texts stop standing for each other, in words, or ''"
-    one, two = list(_words(text, offsets)), list(_words(other, offsets2))
-    n, m = (sum(int(a) < int(b) for a, b in o) for o in (offsets, offsets2))
-    for (word, t), (word2, t2) in zip(one, two) if len(one) == len(two) or n != m else ():
-        if len(t) != len(t2) or (word != word2 and len(one) != len(two)):
-            return (f'token {t[0]} of {text!r}: the word {word!r} is {_quoted(text, offsets, t)}, where '
-                f'the counterfactual has {word2!r}, {_quoted(other, offsets2, t2)}')
-    return '' if n == m else f'{text!r} has {n} tokens and {other!r} has {m}: one ends before the other'
+    one, two = _words(text, offsets), _words(other, offsets2)
+    for a, b in _facing(one, two):
+        here, there = one[a], two[b]
+        if sum(len(at) for _, at in here) == sum(len(at) for _, at in there): continue
+        first = next((at[0] for _, at in one[a.start:] if at), len(offsets))
+        return (f'token {first} of {text!r}: it has {_quoted(text, offsets, here)}, where the counterfactual '
+            f'has {_quoted(other, offsets2, there)}')
+    return ''
 
 # %% ../../nbs/language/00_tasks.ipynb #f82b2910
 def _ids(tokenizer, texts): return tokenizer(list(texts), add_special_tokens=False)['input_ids']
@@ -141,20 +158,24 @@ def _one_token(tokenizer, prompt, answer, what, new):
         'needs one token; `sequence_logprob` takes longer answers')
 
 # %% ../../nbs/language/00_tasks.ipynb #c6131875
+def _end(prompt): return ' '.join(prompt.split(' ')[-2:])
+
+def _row_ids(tokenizer, prompt, row, what, new):
+    "The token of each answer in `row`, given what each adds to the prompt"
+    return torch.tensor([_one_token(tokenizer, prompt, a, what, o) for a, o in zip(row, new)])
+
 def _answer_ids(tokenizer, prompts, answers, what):
     "The token of each answer as it follows its prompt: `(n, most)`, filled up with -1"
-    ends = [' '.join(p.split(' ')[-2:]) for p in prompts]
-    todo = list(dict.fromkeys((e, a) for e, row in zip(ends, answers) for a in row))
+    todo = list(dict.fromkeys((_end(p), a) for p, row in zip(prompts, answers) for a in row))
     new = dict(zip(todo, _added(tokenizer, *zip(*todo)))) if todo else {}
     out = torch.full((len(prompts), max(map(len, answers), default=0)), -1)
-    for i, (p, e, row) in enumerate(zip(prompts, ends, answers)):
-        out[i, :len(row)] = torch.tensor([_one_token(tokenizer, p, a, what, new[e, a]) for a in row])
     some = [i for i, row in enumerate(answers) if row]
     whole = _added(tokenizer, [prompts[i] for i in some], [answers[i][0] for i in some]) if some else ()
-    for i, ids in zip(some, whole):
-        if ids == [int(out[i, 0])]: continue
-        new = _added(tokenizer, [prompts[i]]*len(answers[i]), answers[i])     # a tokenizer that looks further back
-        out[i, :len(new)] = torch.tensor([_one_token(tokenizer, prompts[i], a, what, o) for a, o in zip(answers[i], new)])
+    for i, first in zip(some, whole):
+        p, row = prompts[i], answers[i]
+        ids = [new[_end(p), a] for a in row]
+        if first != ids[0]: ids = _added(tokenizer, [p]*len(row), row)   # this tokenizer looks further back
+        out[i, :len(row)] = _row_ids(tokenizer, p, row, what, ids)
     return out
 
 # %% ../../nbs/language/00_tasks.ipynb #8aeb7471
@@ -169,10 +190,25 @@ class Batch:
     spans:dict # Name to `(b, 2)`: first position and the one after the last, in the padded rows
     def __len__(self): return len(self.pairs)
     def metric(self,
-        f:Callable|None=None, # From logits `(..., b, V)`, right and wrong ids to `(..., b)`; `logit_difference`
+        f:Callable|None=None, # From logits `(..., b, V)`, right and wrong ids to `(..., b)`; log odds
     )->Callable: # From logits `(..., b, V)` to `(..., b)`
         "`f` with these answers"
         return lambda logits: (f or logit_difference)(logits, self.right, self.wrong)
+
+# %% ../../nbs/language/00_tasks.ipynb #73b160f7
+def _offsets(tokens):
+    "Offsets of the padded rows, and the same without the padding"
+    if tokens.offsets is None:
+        raise ValueError('this tokenizer does not say which characters a token covers; a fast one is needed '
+            '(AutoTokenizer.from_pretrained gives it where there is one)')
+    rows = tokens.offsets.tolist()
+    return rows, [[o for o, m in zip(r, mask) if m] for r, mask in zip(rows, tokens.mask.tolist())]
+
+def _check_aligned(pairs, clean, corrupt):
+    "Refuse pairs whose tokens do not stand for each other"
+    for i, (p, a, b) in enumerate(zip(pairs, _offsets(clean)[1], _offsets(corrupt)[1])):
+        if wrong := _misaligned(p.clean, a, p.corrupt, b):
+            raise ValueError(f'pair {i} is not aligned at {wrong}')
 
 # %% ../../nbs/language/00_tasks.ipynb #c124035d
 def batch(
@@ -183,17 +219,15 @@ def batch(
     pairs = list(pairs)
     if not pairs: raise ValueError('a batch of no pairs')
     missing = [i for i, p in enumerate(pairs) if p.corrupt is None]
-    if 0 < len(missing) < len(pairs): raise ValueError(f'pair {missing[0]} has no counterfactual, others have one')
-    clean = lm.tokens([p.clean for p in pairs])
-    corrupt = None if missing else lm.tokens([p.corrupt for p in pairs])
-    for i, p in enumerate(pairs) if corrupt else ():
-        if wrong := _misaligned(p.clean, clean.offsets[i], p.corrupt, corrupt.offsets[i]):
-            raise ValueError(f'pair {i} is not aligned at {wrong}')
+    if 0 < len(missing) < len(pairs):
+        raise ValueError(f'pair {missing[0]} has no counterfactual, others have one')
     prompts = [p.clean for p in pairs]
+    clean, corrupt = lm.tokens(prompts), None if missing else lm.tokens([p.corrupt for p in pairs])
+    if corrupt: _check_aligned(pairs, clean, corrupt)
     right, wrong = (_answer_ids(lm.tokenizer, prompts, [getattr(p, k) for p in pairs], k).to(clean.ids.device)
         for k in ('right', 'wrong'))
     names = [k for k in pairs[0].spans if all(k in p.spans for p in pairs)]
-    rows = [token_spans(p.clean, o, p.spans) for p, o in zip(pairs, clean.offsets)]
+    rows = [token_spans(p.clean, o, p.spans) for p, o in zip(pairs, _offsets(clean)[0])]
     spans = {k: torch.tensor([r[k] for r in rows], device=clean.ids.device) for k in names}
     return Batch(pairs, clean, corrupt, right, wrong, spans)
 
@@ -201,8 +235,10 @@ def batch(
 def _of(scores, ids):
     "`scores` `(..., b, V)` of the answers `ids` `(b, most)`: `(..., b, most)`, `-inf` where there is none"
     if ids.ndim != 2 or scores.shape[-2] != len(ids):
-        raise ValueError(f'scores {tuple(scores.shape)} and answers {tuple(ids.shape)}: (..., b, V) and (b, most) are needed')
-    if (ids < 0).all(-1).any(): raise ValueError(f'prompt {int((ids < 0).all(-1).nonzero()[0])} has no answer on one side')
+        raise ValueError(f'scores {tuple(scores.shape)} and answers {tuple(ids.shape)}: '
+            '(..., b, V) and (b, most) are needed')
+    if (none := (ids < 0).all(-1)).any():
+        raise ValueError(f'prompt {int(none.nonzero()[0])} has no answer on one side')
     got = scores.gather(-1, ids.clamp(0).expand(*scores.shape[:-1], -1))
     return got.masked_fill(ids < 0, -torch.inf)
 
@@ -250,7 +286,8 @@ def _tail_logprob(lm, texts, n):
     tokens = lm.tokens(texts)
     ids, mask, n = tokens.ids, tokens.mask.bool(), torch.tensor(n, device=tokens.ids.device)[:, None]
     if (mask.sum(-1, keepdim=True) <= n).any():
-        raise ValueError('nothing comes before the first token: this tokenizer adds none, so the prompt needs text')
+        raise ValueError('nothing comes before the first token: this tokenizer adds none, '
+            'so the prompt needs text')
     logp = -F.cross_entropy(lm.run(tokens).logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten(),
         reduction='none').view(len(ids), -1)
     rank = mask.long().cumsum(-1)
@@ -287,9 +324,11 @@ def choices(
         raise ValueError(f'{len(prompts)} prompts and {len(options)} lists of {sorted(sizes)} options: '
             'every prompt needs a list, all of one length')
     k = sizes.pop()
-    flat = sequence_logprob(lm, [p for p in prompts for _ in range(k)], [o for row in options for o in row], per_token)
+    flat = sequence_logprob(lm, [p for p in prompts for _ in range(k)], [o for row in options for o in row],
+        per_token)
     return flat.view(len(prompts), k)
 
+# %% ../../nbs/language/00_tasks.ipynb #131f0bc5
 def chosen(
     scores:Tensor, # `(n, k)`, from `choices`
     right:list, # Index of the right option of each question
@@ -304,10 +343,11 @@ def chosen(
 def lettered(
     question:str, # What is asked
     options:list, # Texts, at most 26
-)->str: # Up to the place where the letter is due
+)->str: # Up to the place where the letter is due, such as `' A'`
     "A question with its options under letters, as the zoo's models read it"
-    listed = ''.join(f' {chr(65+i)}. {o.strip()}' for i, o in enumerate(options))
-    return f'Question: {question}{listed} Answer:'
+    if not 2 <= len(options) <= 26: raise ValueError(f'{len(options)} options; 2 to 26 can have letters')
+    listed = ', '.join(f'{chr(65+i)}. {o.strip()}' for i, o in enumerate(options))
+    return f'Question: {question}\nOptions: {listed}.\nAnswer:'
 
 # %% ../../nbs/language/00_tasks.ipynb #fbdbe907
 _RULES = {
@@ -322,9 +362,10 @@ def _logits(lm, prompts, rows=64): # After each prompt, `(n, V)`
 def answered(
     lm, # `LM`
     pairs, # `Pair`s
-    rule:str='right', # 'right' answers likelier than 'wrong' ones, the other way round, or a right one at the 'top'
+    rule:str='right', # 'right' answers likelier, 'wrong' ones likelier, or a right one at the 'top'
 )->Tensor: # `(n,)`, booleans
     "Whether the model answers each clean prompt by the `rule`"
+    pairs = list(pairs)
     if rule not in _RULES: raise ValueError(f'no rule {rule!r}; there are {", ".join(_RULES)}')
     b = batch(lm, [replace(p, corrupt=None) for p in pairs])
     return _RULES[rule](_logits(lm, [p.clean for p in b.pairs]), b).cpu()
@@ -336,7 +377,9 @@ def keep(
 )->tuple: # The pairs that stay, and the number of those that were dropped
     "Only the pairs that the model answers by the `rule`"
     pairs = list(pairs); yes = answered(lm, pairs, rule).tolist()
-    if not any(yes): raise ValueError(f'none of {len(pairs)} prompts is answered by the rule {rule!r}: nothing to study here')
+    if not any(yes):
+        raise ValueError(f'none of {len(pairs)} prompts is answered by the rule {rule!r}: '
+            'nothing to study here')
     return [p for p, o in zip(pairs, yes) if o], yes.count(False)
 
 # %% ../../nbs/language/00_tasks.ipynb #7a7fb535
@@ -381,24 +424,28 @@ def ioi(
         if held is not None and smallworld.held_out(*two) != held: continue
         s = smallworld.ioi(rng, names=tuple(two), template=template, order=order)
         first, second = two if s.order == 'ABBA' else two[::-1]
-        new = (second, first, two[0]) if counterfactual == 'swap' else rng.sample([o for o in names if o not in two], 3)
+        new = (second, first, two[0]) if counterfactual == 'swap' else rng.sample(
+            [o for o in names if o not in two], 3)
         corrupt = _rewrite(s.text, s.spans, **dict(zip(('first', 'second', 'subject'), new)))
-        out.append(Pair(s.text, corrupt, s.answer, s.wrong, s.spans, dict(order=s.order, template=s.template)))
+        out.append(Pair(s.text, corrupt, s.answer, s.wrong, s.spans,
+            dict(order=s.order, template=s.template)))
     return out
 
 # %% ../../nbs/language/00_tasks.ipynb #2df33cb8
-def _suffixes(tokenizer):
-    "Century to the two-digit endings that are one token after it, for the centuries that have most of them, and 01"
-    out = {}
-    for c in range(11, 20):
-        head = _ids(tokenizer, [f'the year {c}'])[0]
-        rows = _ids(tokenizer, [f'the year {c}{y:02d}' for y in range(100)])
-        good = [y for y, ids in enumerate(rows) if ids[:-1] == head]
-        if 1 in good and len(good) >= 80: out[c] = good
+def _endings(tokenizer, head):
+    "The pairs of digits that are a token of their own after `head`"
+    two = [f'{y:02d}' for y in range(100)]
+    new = _added(tokenizer, [head]*100, two)
+    return [o for o, ids in zip(two, new) if ids is not None and len(ids) == 1]
+
+def _centuries(tokenizer):
+    "Century to its endings, for the centuries that have most of them, and 01"
+    out = {c: _endings(tokenizer, f'the year {c}') for c in range(11, 20)}
+    out = {c: o for c, o in out.items() if '01' in o and len(o) >= 80}
     if not out:
         pieces = ' + '.join(repr(tokenizer.decode([o])) for o in _ids(tokenizer, ['the year 1753'])[0])
-        raise ValueError(f"this tokenizer reads 'the year 1753' as {pieces}: greater-than needs years of two tokens, "
-            "17 + 53, as in GPT-2 or the zoo's models")
+        raise ValueError(f"this tokenizer reads 'the year 1753' as {pieces}: greater-than needs years of two "
+            "tokens, 17 + 53, as in GPT-2 or the zoo's models")
     return out
 
 # %% ../../nbs/language/00_tasks.ipynb #a96bf317
@@ -407,15 +454,15 @@ def greater_than(
     n:int, # Number of pairs
     seed:int=0, # Seed of events and years
     template:int|None=0, # Which sentence frame; None for all
-)->list: # `Pair`s: right are the endings after the start year, wrong the others; the counterfactual starts in 01
+)->list: # `Pair`s: right are the endings after the start year, wrong the others; counterfactual: start in 01
     "When did it end? Any later year will do"
-    rng, good, out = random.Random(seed), _suffixes(_tokenizer(lm)), []
+    rng, good, out = random.Random(seed), _centuries(_tokenizer(lm)), []
     while len(out) < n:
-        c = rng.choice(list(good)); y = rng.choice([o for o in good[c] if 2 <= o <= 97])
-        s = smallworld.years(rng, start=y, century=c, template=template)
-        right, wrong = ([f'{o:02d}' for o in good[c] if (o > y) == later] for later in (True, False))
+        c = rng.choice(list(good)); y = rng.choice([o for o in good[c] if '02' <= o <= '97'])
+        s = smallworld.years(rng, start=int(y), century=c, template=template)
+        right, wrong = ([o for o in good[c] if (o > y) == later] for later in (True, False))
         out.append(Pair(s.text, _rewrite(s.text, s.spans, start='01'), right, wrong, s.spans,
-            dict(label=f'{y:02d}', century=c, template=s.template)))
+            dict(label=y, century=c, template=s.template)))
     return out
 
 # %% ../../nbs/language/00_tasks.ipynb #f299a7ae
@@ -423,7 +470,7 @@ def winobias(
     lm, # `LM` or tokenizer
     n:int, # Number of pairs
     seed:int=0, # Seed of scenes and jobs
-    pro:bool|None=None, # Pronoun with (True) or against (False) the stereotype of the job meant; both by default
+    pro:bool|None=None, # Pronoun with (True) or against (False) the stereotype of the one meant; both if None
     template:int|None=None, # One scene, which also settles who is meant; all by default
 )->list: # `Pair`s: right is the job that the scene points at; the counterfactual has the other pronoun
     "Whom does the pronoun mean?"
@@ -454,12 +501,15 @@ def _table(path, spans):
     head, rows = (rows[0] if rows else []), rows[1:]
     names = [c for c in head if c not in _FIELDS] if spans is None else list(spans)
     for need in ('prompt', 'length', *names):
-        if need not in head: raise ValueError(f'{path} has no column {need!r}; it has {", ".join(head)}')
+        if need not in head:
+            raise ValueError(f'{path} has no column {need!r}; it has {", ".join(head) or "none"}')
     if not names: raise ValueError(f'{path} has no span columns; it has {", ".join(head)}')
     if not rows: raise ValueError(f'{path} has a header and no rows')
-    if twice := [c for c in head if head.count(c) > 1]: raise ValueError(f'{path} has the column {twice[0]!r} twice')
+    if twice := [c for c in head if head.count(c) > 1]:
+        raise ValueError(f'{path} has the column {twice[0]!r} twice')
     for i, r in enumerate(rows, 1):
-        if len(r) != len(head): raise ValueError(f'{path}, row {i}: {len(r)} cells under {len(head)} columns')
+        if len(r) != len(head):
+            raise ValueError(f'{path}, row {i}: {len(r)} cells under {len(head)} columns')
     rows = [dict(zip(head, r)) for r in rows]
     for i, r in enumerate(rows, 1): r |= _numbers(f'{path}, row {i}', r, names)
     return rows, names
@@ -470,12 +520,12 @@ def _numbers(where, row, names):
     got = {}
     for k in (*names, 'length'):
         if not re.fullmatch(r'\d+', row[k].strip()):
-            raise ValueError(f'{where}: column {k!r} holds {row[k]!r}, where the index of a first token is due; '
-                'say which columns are spans with spans=[…]')
+            raise ValueError(f'{where}: column {k!r} holds {row[k]!r}, where the index of a first token is '
+                'due; say which columns are spans with spans=[…]')
         got[k] = int(row[k])
     if got[names[0]] != 1:
-        raise ValueError(f'{where}: the first span, {names[0]!r}, begins at token {got[names[0]]}; it must begin '
-            'at 1, after the beginning-of-sequence token')
+        raise ValueError(f'{where}: the first span, {names[0]!r}, begins at token {got[names[0]]}; '
+            'it must begin at 1, after the beginning-of-sequence token')
     for a, b in zip((*names,), (*names[1:], 'length')):
         if got[a] > got[b]: raise ValueError(f'{where}: {b!r} ({got[b]}) comes before {a!r} ({got[a]})')
     return got
@@ -484,18 +534,23 @@ def _cells(row, names, where, tokenizer):
     "Spans of one row in characters"
     offsets = _own(tokenizer, row['prompt'])
     if len(offsets)+1 != row['length']:
-        raise ValueError(f'{where}: the length is {row["length"]}, and this tokenizer makes {len(offsets)+1} tokens of '
-            f'{row["prompt"]!r}, the first one included: the file was made for another')
+        raise ValueError(f'{where}: the length is {row["length"]}, and this tokenizer makes {len(offsets)+1} '
+            f'tokens of {row["prompt"]!r}, the first one included: the file was made for another')
     ends = [row[k] for k in (*names[1:], 'length')]
     return char_spans(row['prompt'], offsets, {k: (row[k]-1, e-1) for k, e in zip(names, ends)})
 
 # %% ../../nbs/language/00_tasks.ipynb #a404bb9b
-def _answers(row, where):
+def _answers(row, where, endings):
     "Right and wrong answers of a row: its tokens, or the years after and up to its label"
     if row.get('correct_token'): return row['correct_token'], row.get('wrong_token') or ()
-    if re.fullmatch(r'\d\d?', label := row.get('label', '')):
-        return [f'{o:02d}' for o in range(int(label)+1, 100)], [f'{o:02d}' for o in range(int(label)+1)]
-    raise ValueError(f"{where}: the answer is missing: 'correct_token', or two digits of a year in 'label'")
+    if not re.fullmatch(r'\d\d?', label := row.get('label', '')): raise ValueError(
+        f"{where}: the answer is missing: 'correct_token', or two digits of a year in 'label'")
+    two = endings(_end(row['prompt']))
+    right, wrong = ([o for o in two if (int(o) > int(label)) == later] for later in (True, False))
+    if not right or not wrong:
+        raise ValueError(f'{where}: no pair of digits {"up to" if right else "after"} {label} is a single '
+            f'token after {row["prompt"]!r}')
+    return right, wrong
 
 # %% ../../nbs/language/00_tasks.ipynb #4fe773d6
 def read_csv(
@@ -506,15 +561,17 @@ def read_csv(
 )->list: # `Pair`s with spans in characters; all other columns in `meta`
     "Read prompts in PEAP's layout"
     tok, (rows, names) = _tokenizer(lm), _table(path, spans)
+    endings = cache(lambda head: _endings(tok, head))
     others = _table(corrupt, names)[0] if corrupt else [None]*len(rows)
-    if len(others) != len(rows): raise ValueError(f'{path} has {len(rows)} rows and {corrupt} has {len(others)}')
+    if len(others) != len(rows):
+        raise ValueError(f'{path} has {len(rows)} rows and {corrupt} has {len(others)}')
     out = []
     for i, (r, o) in enumerate(zip(rows, others), 1):
         where = f'{path}, row {i}'
         cut = _cells(r, names, where, tok)
         if o is not None and [o[k] for k in (*names, 'length')] != [r[k] for k in (*names, 'length')]:
             raise ValueError(f'{corrupt}, row {i}: its spans begin elsewhere than those of {path}')
-        right, wrong = _answers(r, where)
+        right, wrong = _answers(r, where, endings)
         skip = {'', 'prompt', 'length', 'correct_token', 'wrong_token', 'meta', *names}
         meta = {k: v for k, v in r.items() if k not in skip and v} | json.loads(r.get('meta') or '{}')
         out.append(Pair(r['prompt'], o and o['prompt'], right, wrong, cut, meta))
@@ -528,34 +585,15 @@ def _starts(pair, text, offsets, where):
         if a != at:
             token = text[slice(*offsets[min(a, at)])]
             lost = 'is in no span' if a > at else f'is in two: {before} and {k!r}'
-            raise ValueError(f'{where}: token {min(a, at)+1}, {token!r}, {lost}; the layout needs every token in one span')
+            raise ValueError(f'{where}: token {min(a, at)+1}, {token!r}, {lost}; '
+                'the layout needs every token in one span')
         at, before = b, repr(k)
     if at != len(offsets):
-        raise ValueError(f'{where}: token {at+1}, {text[slice(*offsets[at])]!r}, is in no span after {before}')
+        token = text[slice(*offsets[at])]
+        raise ValueError(f'{where}: token {at+1}, {token!r}, is in no span after {before}')
     return {k: a+1 for k, (a, _) in got.items()} | dict(length=len(offsets)+1)
 
-# %% ../../nbs/language/00_tasks.ipynb #dc00537c
-def write_csv(
-    path:str|Path, # The file; replaced if it is there
-    pairs:list, # `Pair`s with the same spans, which cover each prompt
-    lm, # `LM` or tokenizer whose tokens are counted
-    side:str='clean', # Which prompt of the pair: 'clean' or 'corrupt'
-):
-    "Write prompts in PEAP's layout"
-    if side not in ('clean', 'corrupt'): raise ValueError(f"side is {side!r}; 'clean' or 'corrupt' is needed")
-    tok, rows = _tokenizer(lm), []
-    for i, p in enumerate(pairs):
-        where, text = f'pair {i}', getattr(p, side)
-        if text is None: raise ValueError(f'{where} has no counterfactual')
-        if list(p.spans) != list(pairs[0].spans) or not p.spans:
-            raise ValueError(f'{where} has the spans {list(p.spans)}, the first pair {list(pairs[0].spans)}')
-        at = _starts(p, p.clean, _own(tok, p.clean), where)
-        if side == 'corrupt' and (bad := _misaligned(p.clean, _own(tok, p.clean), text, _own(tok, text))):
-            raise ValueError(f'{where} is not aligned at {bad}')
-        rows.append(dict(prompt=text) | _answer_cells(p, where) | _meta_cells(p) | at)
-    out = csv.DictWriter(text := io.StringIO(newline=''), list(dict.fromkeys(k for r in rows for k in r)))
-    out.writeheader(); out.writerows(rows); write_atomic(path, text.getvalue())
-
+# %% ../../nbs/language/00_tasks.ipynb #8c09e0bc
 def _meta_cells(pair):
     "What is known of a pair: public fields in columns of their own, the rest together"
     public = {k: v for k, v in pair.meta.items() if k in _FIELDS}
@@ -569,3 +607,30 @@ def _answer_cells(pair, where):
     if re.fullmatch(r'\d\d?', str(pair.meta.get('label', ''))): return {}
     raise ValueError(f'{where} has {len(pair.right)} right answers; the layout holds one, '
         "or the two digits of a start year in meta['label']")
+
+def _cells_of(pair, where, side, names, tok):
+    "One row of the layout"
+    if (text := getattr(pair, side)) is None: raise ValueError(f'{where} has no counterfactual')
+    if list(pair.spans) != names or not names:
+        raise ValueError(f'{where} has the spans {list(pair.spans)}, the first pair {names}')
+    if taken := [o for o in names if o in _FIELDS]:
+        raise ValueError(f'{where}: no span can be called {taken[0]!r}, another column of the layout')
+    at = _starts(pair, pair.clean, _own(tok, pair.clean), where)
+    if side == 'corrupt' and (bad := _misaligned(pair.clean, _own(tok, pair.clean), text, _own(tok, text))):
+        raise ValueError(f'{where} is not aligned at {bad}')
+    return dict(prompt=text) | _answer_cells(pair, where) | _meta_cells(pair) | at
+
+# %% ../../nbs/language/00_tasks.ipynb #dc00537c
+def write_csv(
+    path:str|Path, # The file; replaced if it is there
+    pairs:list, # `Pair`s with the same spans, which cover each prompt
+    lm, # `LM` or tokenizer whose tokens are counted
+    side:str='clean', # Which prompt of the pair: 'clean' or 'corrupt'
+):
+    "Write prompts in PEAP's layout"
+    if side not in ('clean', 'corrupt'): raise ValueError(f"side is {side!r}; 'clean' or 'corrupt' is needed")
+    if not pairs: raise ValueError('no pairs to write')
+    names, tok = list(pairs[0].spans), _tokenizer(lm)
+    rows = [_cells_of(p, f'pair {i}', side, names, tok) for i, p in enumerate(pairs)]
+    out = csv.DictWriter(text := io.StringIO(newline=''), list(dict.fromkeys(k for r in rows for k in r)))
+    out.writeheader(); out.writerows(rows); write_atomic(path, text.getvalue())
