@@ -223,8 +223,10 @@ def _name(ax, ends):
     if not ends: return
     ax.figure.draw_without_rendering()
     to_px, pt = ax.transData.transform, ax.figure.dpi/72
-    y = np.array([to_px((x, y))[1] for _,x,y,_ in ends])
-    for (label, x0, y0, color), dy in zip(ends, (_spread(y, 11.5*pt)-y)/pt):
+    y, gap = np.array([to_px((x, y))[1] for _,x,y,_ in ends]), 11.5*pt
+    at = _spread(y, gap)
+    at += max(0., ax.bbox.y0+gap/2-at.min()) # above the axis, where the ticks are written
+    for (label, x0, y0, color), dy in zip(ends, (at-y)/pt):
         ax.annotate(str(label), (x0, y0), (5, dy), textcoords='offset points', color=color, va='center',
                     annotation_clip=False)
 
