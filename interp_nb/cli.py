@@ -6,7 +6,7 @@
 __all__ = ['app', 'sliders', 'tour', 'train', 'models', 'sample', 'apply', 'convert', 'info', 'main']
 
 # %% ../nbs/91_cli.ipynb #3b6f32af
-import ast, difflib, inspect, io, json, os, re, warnings
+import ast, difflib, inspect, io, json, os, re, sys, warnings
 from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +39,9 @@ def _guard(f):
     @wraps(f)
     def run(*args, **kwargs):
         try: return f(*args, **kwargs)
+        except BrokenPipeError: # whoever read our output has left, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
         except (OSError, ValueError, FloatingPointError) as e:
             if _options['debug']: raise
             typer.echo('interp-nb: ' + ' '.join(str(e).split()), err=True)

@@ -274,6 +274,8 @@ def methods(
         'student':lambda p, s: hybrid(base, student, p, s, 0, **kw),
         'hybrid':lambda p, s: hybrid(base, student, p, s, **kw),
         'hybrid, guided':lambda p, s: hybrid(base, student, p, s, guidance=g, **kw)}
+    for k in range(2, few):
+        out[f'hybrid, {k} steps'] = lambda p, s, k=k: hybrid(base, student, p, s, k, **kw)
     for i in range(1, few):
         out[f'base at step {i}'] = lambda p, s, i=i: hybrid(base, student, p, s, first=i, **kw)
     if few>1: out['skip first'] = lambda p, s: skip_first(student, p, s, **kw)
@@ -289,7 +291,9 @@ def _drawn(sets, n, names): # the zoo's pictures; drawn once for all findings
     ms = methods(load('doodle'), load('doodle-turbo'))
     return study({k: ms[k] for k in names or ms}, list(PROMPTS), sets, n)
 
-_ASKED = ('base', 'base, 4 steps', 'student', 'hybrid', 'base at step 1', 'base at step 2', 'base at step 3')
+_TWO = 'hybrid, 2 steps'
+_ASKED = ('base', 'base, 4 steps', 'student', 'hybrid', _TWO,
+    'base at step 1', 'base at step 2', 'base at step 3')
 
 # %% ../../nbs/diffusion/02_distillation.ipynb #49f19a20
 def _mixed(s, embedder): # difference of two piles that take turns between base and student, `(prompts, sets)`
@@ -340,7 +344,8 @@ def _restores(s, sp, shares): # the hybrid restores diversity at no cost
         control_name=f'base at step {middle} instead, at the same cost',
         figure=_sheet(s, kinds[::-1], (0, 4)),
         note='Evaluations a picture: ' + ', '.join(f'{k} {s.drawn[k].evaluations}' for k in kinds) +
-            f'. In pixels instead of CLIP: {restored(*[px[k] for k in order])}. ' + _lost(s, sp))
+            f'. In pixels instead of CLIP: {restored(*[px[k] for k in order])}. ' + _lost(s, sp) +
+            f" If the base takes two steps of four: {restored(sp[_TWO], sp['base'], sp['student'])}.")
 
 # %% ../../nbs/diffusion/02_distillation.ipynb #35b8f411
 def findings(
