@@ -277,8 +277,11 @@ def _band(T, curve): # mean over prompts with its interval at each step
     es = [bootstrap(o, groups=T.prompts, unit='prompt', n_boot=500) for o in curve]
     return T.share, [o.estimate for o in es], [o.low for o in es], [o.high for o in es]
 
-def _claim(claim, effect, control, name, above, fig, what, values):
-    note = f'{what}: ' + ', '.join(f'{k} {v.mean():.2f}' for k,v in zip(_ROLES, values))
+def _said(what, values): # a number for each of the three
+    return f'{what}: ' + ', '.join(f'{k} {v.mean():.2f}' for k,v in zip(_ROLES, values))
+
+def _claim(claim, effect, control, name, above, fig, *said):
+    note = '. '.join(said)
     return finding('diffusion.targets', claim, effect, control, name, above=above, figure=fig, note=note)
 
 _ROLES = 'base', 'base on the student\'s steps', 'student'
@@ -293,8 +296,8 @@ def _first(Ts, D): # is the choice made in the first step?
         'share of the schedule', 'openness of the choice', title='Which picture will it be?')
     return _claim('A distilled model makes more of its choice in its first step than its base on the '
         'same steps', paired(opens[1][0], opens[2][0], **kw), paired(*other, **kw),
-        "another seed's picture taken for its own", 0., fig, 'Openness after the first step',
-        [o[0] for o in opens])
+        "another seed's picture taken for its own", 0., fig,
+        _said('Openness after the first step', [o[0] for o in opens]))
 
 # %% ../../nbs/diffusion/01_targets.ipynb #a19e705d
 def _pace(Ts, D): # after how much of its schedule is the base as near as the student after one step?
@@ -307,7 +310,7 @@ def _pace(Ts, D): # after how much of its schedule is the base as near as the st
         'share of the schedule', 'distance to the final picture', title='The commitment curve')
     return _claim('After one step a distilled model is as near to its final picture as its base after over '
         'a tenth of the schedule', effect, control, "the student's distance to other seeds' pictures", .1,
-        fig, 'Share of the schedule until as near as after one step', [catches_up(o[0]) for o in own])
+        fig, _said('Share of the schedule until as near as after one step', [catches_up(o[0]) for o in own]))
 
 # %% ../../nbs/diffusion/01_targets.ipynb #e7bfa864
 def _mean(settled, prompts, keep): # over the readings that matter, `(n,)`
@@ -325,12 +328,13 @@ def _shown(Ts, read, keep, tol): # does what the pictures show settle earlier?
     settled = [settling(readings(T, read), T.share, tol) for T in Ts]
     keep = keep or (lambda prompt: list(settled[0]))
     at = [_mean(o, prompts, keep) for o in settled]
+    once = [_mean({k: (v==0).float() for k,v in o.items()}, prompts, keep) for o in settled]
     each = dict(_each(settled[0], settled[2], prompts, keep))
     what, title = 'base minus student, share of the schedule', 'When readings settle'
     fig = bars(each, what, title=title) if each else None
     return _claim('What a picture shows settles earlier in the schedule of a distilled model than in its '
         'base', paired(at[0], at[2], **kw), paired(at[0], at[1], **kw), "the base on the student's steps",
-        0., fig, 'Share of the schedule', at)
+        0., fig, _said('Share of the schedule', at), _said('Final in the very first target', once))
 
 # %% ../../nbs/diffusion/01_targets.ipynb #3997e87f
 def compare(
