@@ -62,6 +62,12 @@ def _shares(lm, sources, targets, reader, value, width=2): # by window and cue, 
     cells = {(l, c): moved(only(c, range(l, l+width))) for l in range(lm.n_layers-width+1) for c in CUES}
     return cells, moved(*(only(c, range(lm.n_layers)) for c in CUES))
 
+# %% ../../nbs/language/02_bias.ipynb #10dbcfa0
+def _stated(cases, ask='vignette', about='sex'): # nothing but the demographic; `race` ends with its full stop
+    bare = [replace(c, condition=None, city=None, language=None, stated=('sex', 'race')) for c in cases]
+    return [replace(p, spans=p.spans | {'race': (p.spans['race'][0], p.spans['race'][1]+1)})
+            for p in _asked(bare, ask, about)]
+
 # %% ../../nbs/language/02_bias.ipynb #5102952e
 def coefficients(
     y, # `(n,)` log odds
@@ -90,13 +96,16 @@ def planted(
     p = sum(w*q*yes(sex, race) for sex,w in share.items() for race,q in odds.items())
     return math.log(p/(1-p))
 
-# %% ../../nbs/language/02_bias.ipynb #c759e382
-def _risk(lm, n, risk, kind, layers): # patients who become each sex and race: the design, and log odds of Yes
+# %% ../../nbs/language/02_bias.ipynb #f0c9d710
+_routes = dict(stated=(('sex', 'condition'), ('race', 'city'), ('race', 'language')),
+               implied=tuple((c, c) for c in CUES)) # pieces of source and target
+
+def _risk(lm, n, risk, how, layers=(2,), kind='resid_post'): # patients made each sex and race: log odds of Yes
     reader, targets = _reader(lm, risk), _asked(patients(n, 'male'), risk)
     rows = dict(female=[], black=[], patched=[], asked=[], planted=[])
     for sex, race in ((s, r) for s in ('female', 'male') for r in ('Black', 'White')):
-        cases = patients(n, sex, race); sources = _asked(cases, risk)
-        edit = [Edit(donor(lm, sources, c, layers, kind), c, kind) for c in CUES]
+        cases = patients(n, sex, race); sources = (_stated if how == 'stated' else _asked)(cases, risk)
+        edit = [Edit(donor(lm, sources, a, layers, kind), b, kind) for a,b in _routes[how]]
         rows['female'] += [sex == 'female']*n; rows['black'] += [race == 'Black']*n
         rows['patched'] += reader.odds(next_logits(lm, targets, edit), 'yes').tolist()
         rows['asked'] += reader.odds(next_logits(lm, sources), 'yes').tolist()
@@ -175,14 +184,13 @@ def _risk_shifts(s):
         effect=moved['female'], control=moved['male'], control_name='a source of the same sex', above=.2,
         figure=bars(moved, 'change of the log odds of depression', controls=['male']))]
 
-# %% ../../nbs/language/02_bias.ipynb #1cce1a38
+# %% ../../nbs/language/02_bias.ipynb #39d21629
 def _betas_return(s):
-    deep = {k: _risk(s.lm, s.n, k, 'resid_post', [2]) for k in clinic.RISKS}
-    beta, none = (_betas(deep[k]) for k in ('depression', 'falls'))
-    want = _betas(deep['depression'], 'planted')
+    beta, none = (_betas(_risk(s.lm, s.n, k, 'stated')) for k in ('depression', 'falls'))
+    risk = clinic.RISKS['depression']; want = dict(female=risk.female, black=risk.race['Black'])
     return [dict(claim=f'Patients patched to be {k} differ in their risk of depression by what was planted.',
         effect=beta[c], control=none[c], control_name='risk of falls, where none is planted',
-        above=want[c].estimate-.35, below=want[c].estimate+.35,
+        above=want[c]-.35, below=want[c]+.35,
         figure=bars(dict(planted=want[c], patched=beta[c], falls=none[c]), 'log odds', controls=['falls']))
         for k,c in (('women', 'female'), ('Black', 'black'))]
 
