@@ -96,11 +96,11 @@ def planted(
     p = sum(w*q*yes(sex, race) for sex,w in share.items() for race,q in odds.items())
     return math.log(p/(1-p))
 
-# %% ../../nbs/language/02_bias.ipynb #f0c9d710
+# %% ../../nbs/language/02_bias.ipynb #7557e0d7
 _routes = dict(stated=(('sex', 'condition'), ('race', 'city'), ('race', 'language')),
                implied=tuple((c, c) for c in CUES)) # pieces of source and target
 
-def _risk(lm, n, risk, how, layers=(2,), kind='resid_post'): # patients made each sex and race: log odds of Yes
+def _risk(lm, n, risk, how, layers=(2,), kind='resid_post'): # patients made each sex and race
     reader, targets = _reader(lm, risk), _asked(patients(n, 'male'), risk)
     rows = dict(female=[], black=[], patched=[], asked=[], planted=[])
     for sex, race in ((s, r) for s in ('female', 'male') for r in ('Black', 'White')):
