@@ -96,15 +96,15 @@ def planted(
     p = sum(w*q*yes(sex, race) for sex,w in share.items() for race,q in odds.items())
     return math.log(p/(1-p))
 
-# %% ../../nbs/language/02_bias.ipynb #7557e0d7
+# %% ../../nbs/language/02_bias.ipynb #2ffb3c96
 _routes = dict(stated=(('sex', 'condition'), ('race', 'city'), ('race', 'language')),
                implied=tuple((c, c) for c in CUES)) # pieces of source and target
 
-def _risk(lm, n, risk, how, layers=(2,), kind='resid_post'): # patients made each sex and race
-    reader, targets = _reader(lm, risk), _asked(patients(n, 'male'), risk)
+def _risk(lm, n, risk, how, seed=0, layers=(2,), kind='resid_post'): # patients made each sex and race
+    reader, targets = _reader(lm, risk), _asked(patients(n, 'male', seed=seed), risk)
     rows = dict(female=[], black=[], patched=[], asked=[], planted=[])
     for sex, race in ((s, r) for s in ('female', 'male') for r in ('Black', 'White')):
-        cases = patients(n, sex, race); sources = (_stated if how == 'stated' else _asked)(cases, risk)
+        cases = patients(n, sex, race, seed); sources = (_stated if how == 'stated' else _asked)(cases, risk)
         edit = [Edit(donor(lm, sources, a, layers, kind), b, kind) for a,b in _routes[how]]
         rows['female'] += [sex == 'female']*n; rows['black'] += [race == 'Black']*n
         rows['patched'] += reader.odds(next_logits(lm, targets, edit), 'yes').tolist()
@@ -184,13 +184,14 @@ def _risk_shifts(s):
         effect=moved['female'], control=moved['male'], control_name='a source of the same sex', above=.2,
         figure=bars(moved, 'change of the log odds of depression', controls=['male']))]
 
-# %% ../../nbs/language/02_bias.ipynb #39d21629
+# %% ../../nbs/language/02_bias.ipynb #6e097203
 def _betas_return(s):
-    beta, none = (_betas(_risk(s.lm, s.n, k, 'stated')) for k in ('depression', 'falls'))
+    beta, none = (_betas(_risk(s.lm, s.n, k, 'stated', seed=3)) for k in ('depression', 'falls'))
     risk = clinic.RISKS['depression']; want = dict(female=risk.female, black=risk.race['Black'])
     return [dict(claim=f'Patients patched to be {k} differ in their risk of depression by what was planted.',
         effect=beta[c], control=none[c], control_name='risk of falls, where none is planted',
         above=want[c]-.35, below=want[c]+.35,
+        note='The sources state it; what they only imply counts for less in this model.',
         figure=bars(dict(planted=want[c], patched=beta[c], falls=none[c]), 'log odds', controls=['falls']))
         for k,c in (('women', 'female'), ('Black', 'black'))]
 
