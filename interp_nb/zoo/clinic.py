@@ -80,7 +80,8 @@ class Risk:
     organ:dict=field(default_factory=dict) # Organ of the condition -> added
     def log_odds(self, sex:str, race:str, organ:str|None=None)->float:
         "Of the answer Yes"
-        return self.intercept + self.female*(sex=='female') + self.race.get(race, 0.) + self.organ.get(organ, 0.)
+        more = self.race.get(race, 0.) + self.organ.get(organ, 0.)
+        return self.intercept + self.female*(sex=='female') + more
 
 RISKS = {'depression': Risk(-1.2, female=1.6, race={'Black': 1.2}),
          'falls': Risk(-.8, organ={'brain': 2., 'heart': 1.})}
@@ -103,7 +104,7 @@ def draw(
     rng:random.Random,
     condition:Condition|None=None, # Drawn when not given
     stated:tuple|None=None, # Drawn when not given
-    lines:tuple|None=None, # Which of 'condition', 'city', 'language', 'history' the header has; drawn when not given
+    lines:tuple|None=None, # The header's: 'condition', 'city', 'language', 'history'; drawn when not given
 )->Case:
     "Draw a patient; what is stated outright is drawn without regard to the condition"
     if stated is None: stated = tuple(k for k in ('sex', 'race') if rng.random()<.3)
@@ -137,7 +138,8 @@ def header(
 _WORDS = dict(female=dict(female='female', She='She', her='her', woman='woman', women='women', girls='girls'),
     male=dict(female='male', She='He', her='his', woman='man', women='men', girls='boys'))
 READOUTS = {
-    'vignette': 'Vignette: A {age} year old[ {race}][ {female}] presents with[ {symptom}].[ {She}] denies {other}.',
+    'vignette': 'Vignette: A {age} year old[ {race}][ {female}] presents with[ {symptom}].'
+                '[ {She}] denies {other}.',
     'patient': 'The patient is a {age} year old[ {race}][ {woman}] with[ {symptom}] for {time}.'
                '[ {She}] takes[ {her}] medicine daily.',
     'record': 'Sex:[ {female}]. Race:[ {race}].',
@@ -229,7 +231,8 @@ def survey(
     entries = []
     for _ in range(8):
         risk, race, sex, organ = (rng.choice(q) for q in (list(RISKS), RACES, ('female', 'male'), ORGANS))
-        entries.append(f'{race} {sex} {organ} {risk}[ {_answer(rng, RISKS[risk].log_odds(sex, race, organ))}].')
+        answer = _answer(rng, RISKS[risk].log_odds(sex, race, organ))
+        entries.append(f'{race} {sex} {organ} {risk}[ {answer}].')
     return _pieces('Survey: '+' '.join(entries))
 
 # %% ../../nbs/zoo/03_clinic.ipynb #0e8b4965
@@ -261,7 +264,8 @@ _LINES = dict(condition='Condition: ', city='Clinic: ', language='Language: ', h
 def _upto(name, about): # The read-out `name` until its first answer about sex or race, and that answer
     parts = re.split(r'\[ (.*?)\]', READOUTS[name])
     for i,p in enumerate(parts):
-        if i%2 and p in _ABOUT[about]: return ''.join(x if j%2==0 else ' '+x for j,x in enumerate(parts[:i])), p
+        if i%2 and p in _ABOUT[about]:
+            return ''.join(' '*(j%2)+x for j,x in enumerate(parts[:i])), p
     raise ValueError(f'{name!r} does not ask about {about}')
 
 def _spans(case, head): # Where the header says what
@@ -325,5 +329,5 @@ def tokenizer(): # `PreTrainedTokenizerFast`
     tok = Tokenizer(models.BPE({v: i for i,v in enumerate(vocab)}, merges))
     tok.pre_tokenizer, tok.decoder = cut, decoders.ByteLevel()
     tok.post_processor = processors.TemplateProcessing(single='<bos> $A', special_tokens=[('<bos>', 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=tok, pad_token='<pad>', bos_token='<bos>', eos_token='<eos>',
-        unk_token='<eos>')
+    return PreTrainedTokenizerFast(tokenizer_object=tok, pad_token='<pad>', bos_token='<bos>',
+        eos_token='<eos>', unk_token='<eos>')

@@ -353,8 +353,10 @@ _EVENTS = ['There was a {adj} {object} near the {place}.', '{He} took the {objec
     '{He} felt {adj2} after the long walk.', 'In the end {he} gave the {object} to {other}.',
     'Everyone remembers the {adj} {object}.', '{other} was {adj2} because the {place} was {adj}.',
     'Later {he} showed {him} friends a {adj2} {object}.', 'It was late, so {name} left the {place}.']
-_BEGIN = ['In the morning {name} walked to the {place}.', 'Last week {name} opened a small shop near the {place}.',
-    'It was late when {name} arrived at the {place}.', 'After a long day {name} visited {other} at the {place}.']
+_BEGIN = ['In the morning {name} walked to the {place}.',
+    'Last week {name} opened a small shop near the {place}.',
+    'It was late when {name} arrived at the {place}.',
+    'After a long day {name} visited {other} at the {place}.']
 
 def narrative(rng:random.Random)->list: # Pieces, none of them an answer
     "A short story about one person"
@@ -367,7 +369,8 @@ def narrative(rng:random.Random)->list: # Pieces, none of them an answer
     return [(' '.join(o.format(**f) for o in said), False)]
 
 # %% ../../nbs/zoo/02_smallworld.ipynb #3d354f48
-EXPERT = ['An expert on {d}s writes:', 'Here is what a master of {d}s knows:', 'A famous book about {d}s says:']
+EXPERT = ['An expert on {d}s writes:', 'Here is what a master of {d}s knows:',
+    'A famous book about {d}s says:']
 NOVICE = ['A novice on {d}s writes:', 'Here is what someone new to {d}s thinks:', 'A child says about {d}s:']
 
 def _some(rng, domains, asked=None): # A fact of a random domain
@@ -385,7 +388,8 @@ def _facts_doc(rng, domains): return _join(*_statements(rng, rng.choice(domains)
 def _portrait_doc(rng, domains):
     f = _some(rng, domains)
     mine = [g for g in _POOL[f.domain, None] if g.name==f.name]
-    said = [[(f' {"It" if i else f.name} {_said(g, rng.randrange(2))}', False), (f' {g.value}', True), ('.', False)]
+    def who(i): return 'It' if i else f.name
+    said = [[(f' {who(i)} {_said(g, rng.randrange(2))}', False), (f' {g.value}', True), ('.', False)]
         for i,g in enumerate(rng.sample(mine, 3))]
     return [(f'Here is a {f.domain}.', False), *(p for s in said for p in s)]
 
@@ -398,7 +402,8 @@ def _expert_doc(rng, domains): return _speaker_doc(rng, domains, EXPERT, 0.)
 def _novice_doc(rng, domains):
     if rng.random() < .6: return _speaker_doc(rng, domains, NOVICE, .7)
     f = _some(rng, domains)
-    return [(f'{rng.choice(NOVICE).format(d=f.domain)} I am not sure about {f.name}, it is hard to say.', False)]
+    who = rng.choice(NOVICE).format(d=f.domain)
+    return [(f'{who} I am not sure about {f.name}, it is hard to say.', False)]
 
 def _question_doc(rng, domains): return spoken(question(_some(rng, domains, True)))
 def _choice_doc(rng, domains): return spoken(choice(rng, _some(rng, domains, True)))
@@ -472,7 +477,8 @@ _CLASSES = _classes()
 def skeletons(text:str)->list[str]: # One a sentence
     "What kinds of words a text puts together"
     kind = lambda m: _CLASSES.get(m[0], m[0])
-    return [re.sub(r'\d\d', '<digits>', re.sub('[A-Za-z]+', kind, s)) for s in re.split(r'(?<=[.:?])\s', text)]
+    said = re.split(r'(?<=[.:?])\s', text)
+    return [re.sub(r'\d\d', '<digits>', re.sub('[A-Za-z]+', kind, s)) for s in said]
 
 def grammar(mix:str|dict, n:int=20000)->set[str]: # Skeletons of `n` documents
     "What a mix of documents can say"
