@@ -222,20 +222,24 @@ def _same(graph, passes, delta, first, P, moments, sign): # edges within a posit
         score(l, 'mlp', graph.reader(l, 'mlp'), sum(p.grad['mlp_in', l] for p in passes).unsqueeze(2)/len(passes))
     score(0, 'logits', len(graph.readers)-1, sum(p.grad['resid_post', graph.n_layers-1] for p in passes).unsqueeze(2)/len(passes))
 
-# %% ../../nbs/language/04_peap.ipynb #237626f9
-def _weight(A, change): # how far a head's output moves towards value j when score (i, j) changes so much
-    e = A*torch.expm1(change.clamp(max=80))
-    return e/(1+e).clamp(min=torch.finfo(e.dtype).eps)
+# %% ../../nbs/language/04_peap.ipynb #dba0e54d
+def _others(x): # `(…, j)`: sum of all but the j-th along the last axis, with no cancellation
+    left, right = x.cumsum(-1), x.flip(-1).cumsum(-1).flip(-1)
+    pad = torch.nn.functional.pad
+    return pad(left[..., :-1], (1, 0)) + pad(right[..., 1:], (0, 1))
 
-def _crossing(base, other, l): # `(b, 3, H, p, p)`: of q, k and v of each head, from key j to query i
-    turn = lambda x: x.transpose(1, 2)
-    q, k, v, z, u = [turn(o) for o in (base['q', l], base['k', l], base['v', l], base['z', l], base.grad['z', l])]
-    q2, k2, v2 = [turn(other[o, l]) for o in 'qkv']
-    A, score = base['pattern', l], base['score', l]
-    gain = u@_each(v, q).transpose(-1, -2) - (u*z).sum(-1, keepdim=True)
-    old = score(q, k)
-    return torch.stack([_weight(A, score(q2, k)-old)*gain, _weight(A, score(q, k2)-old)*gain,
-        A*(u@_each(v2-v, q).transpose(-1, -2))], 1)
+def _moved(A, uv, change): # u·(change of a head's output) when score (i, j) changes so much, for every (i, j)
+    rest, change = _others(A), change.clamp(-80, 80)
+    return A*torch.expm1(change)/(rest + A*change.exp()) * (rest*uv - _others(A*uv))
+
+def _crossing(base, other, l, dtype): # `(b, 3, H, i, j)`: of each head's q, k, v
+    def turn(x): return x.transpose(1, 2)
+    q, k, v, u = (turn(o) for o in (base['q', l], base['k', l], base['v', l], base.grad['z', l]))
+    q2, k2, v2 = (turn(other[o, l]) for o in 'qkv')
+    A, score, old = base['pattern', l].to(dtype), base['score', l], base['score', l](q, k).to(dtype)
+    uv = (u@_each(v, q).transpose(-1, -2)).to(dtype)
+    by_query, by_key = (_moved(A, uv, score(*o).to(dtype)-old) for o in ((q2, k), (q, k2)))
+    return torch.stack([by_query, by_key, A*(u@_each(v2-v, q).transpose(-1, -2))], 1)
 
 # %% ../../nbs/language/04_peap.ipynb #a0b3b249
 def _spanned(lm, tokens, spans): # place of each token, from name to `(n, 2)` positions in right-padded rows
@@ -411,7 +415,7 @@ def _score(job, rows, means, same, cross): # one chunk
     with torch.no_grad():
         delta = torch.cat([(x2-x).unsqueeze(2), *(to.writes(l)-base.writes(l) for l in range(g.n_layers))], 2).to(job.dtype)
         _same(g, passes, delta, 0, P, same, sign)
-        for l in range(g.n_layers) if cross else (): cross.add(l, sign*_pooled(P, _crossing(base, to, l).to(job.dtype)))
+        for l in range(g.n_layers) if cross else (): cross.add(l, sign*_pooled(P, _crossing(base, to, l, job.dtype)))
     for o in (same, cross) if cross else (same,): o.count(len(rows))
 
 def _pooled(P, x): return torch.einsum('bps,bkhpq,bqr->bkhsr', P, x, P)
