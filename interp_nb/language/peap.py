@@ -102,23 +102,25 @@ def graph(
     parallel = parts(lm.model, 0).mid is None
     return Graph(lm.n_layers, lm.n_heads, lm.n_kv_heads, lm.d_model, parallel, grouped)
 
-# %% ../../nbs/language/04_peap.ipynb #1f86d254
+# %% ../../nbs/language/04_peap.ipynb #d9c24aab
 @contextmanager
 def _watching(lm, seen, grad, inside):
     "Inside, a forward leaves in `seen` what `LM.run` has no site for: `{(what, layer): [values]}`"
-    def keep(key, x): seen.setdefault(key, []).append(x)
+    def keep(key, x): seen[key].append(x)
     def watch(l):
-        p = parts(lm.model, l)
+        p, modules = parts(lm.model, l), {m for m,_ in projections(lm.model, l).values()}
+        want = ['sum']*bool(FAMILIES[lm.family].post) + ['mlp_in', *modules]*grad + ['score']*(grad and inside)
+        seen.update({(k, l): [] for k in want})
         def branch(module, args): # a copy, so that its gradient is that of the MLP alone
             keep(('mlp_in', l), args[0].clone())
             return seen['mlp_in', l][-1], *args[1:]
         def made(module, args, out): keep((module, l), out)
         def summed(module, args): keep(('sum', l), args[0])
-        if FAMILIES[lm.family].post: yield p.adds[0].register_forward_pre_hook(summed).remove
+        if 'sum' in want: yield p.adds[0].register_forward_pre_hook(summed).remove
         if grad:
             yield p.reads[1].register_forward_pre_hook(branch).remove
-            for m in {m for m,_ in projections(lm.model, l).values()}: yield m.register_forward_hook(made).remove
-        if grad and inside:
+            for m in modules: yield m.register_forward_hook(made).remove
+        if 'score' in want:
             _taps.setdefault(p.attn, {})['score'] = lambda f: keep(('score', l), f)
             yield lambda: _taps.pop(p.attn, None)
     with ExitStack() as undo:
@@ -126,7 +128,8 @@ def _watching(lm, seen, grad, inside):
             for o in watch(l): undo.callback(o)
         yield
     for (what, l),x in seen.items():
-        if len(x)!=1: raise RuntimeError(f'{what} of layer {l} was reached {len(x)} times in a forward, not once')
+        if len(x)!=1: raise RuntimeError(
+            f'{what} of layer {l} was reached {len(x)} times in a forward, not once: scores would mislead')
 
 # %% ../../nbs/language/04_peap.ipynb #0d00a9df
 class _Pass:
@@ -440,6 +443,96 @@ class EdgeScores:
     def __repr__(self):
         return (f'EdgeScores({self.info.get("method", "?")}: {int(self.graph.mask.sum())} edges, {len(self.places)} '
             f'place{"s"[:len(self.places)>1]}{"" if self.cross is None else ", crossing edges"}, {self.n} examples)')
+
+# %% ../../nbs/language/04_peap.ipynb #e171fcd3
+@patch
+def interval(self:EdgeScores,
+    level:float=.95, # Probability that such an interval covers the mean
+)->tuple: # `(low, high)` of `same`, and `(low, high)` of `cross` or None
+    "Student's interval of every edge, over examples"
+    from scipy import stats
+    if self.n < 2: raise ValueError('one example has no spread, so its scores have no interval; give two or more')
+    t = float(stats.t.ppf(.5+level/2, self.n-1))
+    def ends(mean, var): return mean - t*(var/self.n).sqrt(), mean + t*(var/self.n).sqrt()
+    return ends(self.same, self.same_var), None if self.cross is None else ends(self.cross, self.cross_var)
+
+@patch
+def strongest(self:EdgeScores,
+    k:int=10, # How many
+)->list: # `Effect`s with the names of the edges
+    "The edges with the largest absolute scores, within and across places"
+    (low, high), crossing = self.interval()
+    flat = [o.flatten() for o in (self.same, low, high)]
+    if crossing: flat = [torch.cat([a, b.flatten()]) for a,b in zip(flat, (self.cross, *crossing))]
+    out = flat[0].abs().topk(min(k, len(flat[0]))).indices.tolist()
+    return [Effect(*(float(o[i]) for o in flat), self.n, name=self._name(i)) for i in out]
+
+@patch
+def _name(self:EdgeScores, i): # of the edge number `i` of `same` and `cross` laid end to end
+    g, p = self.graph, self.places
+    if i < self.same.numel():
+        s, u, v = (int(o) for o in torch.unravel_index(torch.tensor(i), self.same.shape))
+        return f'{g.writers[u]} → {g.readers[v]}' + f' @ {p[s]}'*(p!=('all',))
+    l, k, h, to, by = (int(o) for o in torch.unravel_index(torch.tensor(i-self.same.numel()), self.cross.shape))
+    return f'a{l}.h{h}<{"qkv"[k]}> {p[to]} ← {p[by]}'
+
+# %% ../../nbs/language/04_peap.ipynb #64960a77
+@patch
+def circuits(self:EdgeScores,
+    sizes, # Numbers of edges
+    **kwargs, # As for `search` of language.circuits
+)->list: # `Circuit`s, each within the next
+    "Circuits of the strongest edges"
+    from interp_nb.language.circuits import search
+    return search(self, sizes, **kwargs)
+
+# %% ../../nbs/language/04_peap.ipynb #d27f3db9
+_saved = 'same', 'cross', 'same_var', 'cross_var', 'members'
+
+@patch
+def save(self:EdgeScores,
+    path:str|Path, # File, `.safetensors`
+):
+    "Write the scores and how they were made"
+    from safetensors.torch import save
+    about = dict(graph=asdict(self.graph), places=self.places, n=self.n, info=self.info)
+    tensors = {k:getattr(self, k).cpu().contiguous() for k in _saved if getattr(self, k) is not None}
+    write_atomic(path, save(tensors, {'edge_scores': json.dumps(about)}))
+
+@patch(cls_method=True)
+def load(cls:EdgeScores,
+    path:str|Path, # What `save` wrote
+)->EdgeScores:
+    "Read saved scores"
+    from safetensors import safe_open
+    with safe_open(path, 'pt') as f:
+        if 'edge_scores' not in (f.metadata() or {}): raise ValueError(f'{path} holds no edge scores')
+        about, tensors = json.loads(f.metadata()['edge_scores']), {k:f.get_tensor(k) for k in f.keys()}
+    graph, places = Graph(**about['graph']), tuple(about['places'])
+    return cls(graph, places, **{k:tensors.get(k) for k in _saved}, n=about['n'], info=about['info'])
+
+# %% ../../nbs/language/04_peap.ipynb #1e52ca0e
+@patch
+def save_eap_ig(self:EdgeScores,
+    path:str|Path, # `.json` or `.pt`
+    kept:Tensor|None=None, # Edges of the circuit, `(U, V)`; None: all
+):
+    "Write the scores, summed over places, as EAP-IG's `Graph` reads them"
+    g, path, scores = self.graph, Path(path), self.same.sum(0).cpu()
+    if g.grouped and g.n_kv_heads!=g.n_heads: raise ValueError(
+        'EAP-IG has a key and a value reader for each query head, and these scores are grouped; attribute without grouped')
+    kept = g.mask if kept is None else kept.cpu() & g.mask
+    cfg = dict(n_layers=g.n_layers, n_heads=g.n_heads, parallel_attn_mlp=g.parallel, d_model=g.d_model)
+    nodes = dict(zip(g.writers, kept.any(1).tolist()))
+    if path.suffix=='.pt':
+        torch.save(dict(cfg=cfg, src_nodes=[*g.writers], dst_nodes=[*g.readers], edges_scores=scores,
+            edges_in_graph=kept, nodes_in_graph=kept.any(1)), out := io.BytesIO())
+        return write_atomic(path, out.getvalue())
+    if path.suffix!='.json': raise ValueError(f'{path}: EAP-IG reads .json and .pt')
+    edges = {f'{g.writers[u]}->{g.readers[v]}': dict(score=float(scores[u, v]), in_graph=bool(kept[u, v]))
+        for u,v in g.mask.nonzero().tolist()}
+    nodes = {k:dict(in_graph=on) for k,on in nodes.items()} | {'logits': dict(in_graph=True)}
+    write_atomic(path, json.dumps(dict(cfg=cfg, nodes=nodes, edges=edges)))
 
 # %% ../../nbs/language/04_peap.ipynb #fba01cf4
 def _chunk(job, rows, means, same, cross): # score some rows
