@@ -541,7 +541,7 @@ def _result(job, sign, same, cross): # scores, and how they were made
     return EdgeScores(job.graph, job.places, sign*same.mean, cross and sign*cross.mean, same.var,
         cross and cross.var, same.n, job.members, info)
 
-# %% ../../nbs/language/04_peap.ipynb #5849727d
+# %% ../../nbs/language/04_peap.ipynb #773f8173
 def _missed(x, over, share=.05): # `x` (groups of prompts, places, edges): part of the top edges that the sum over places misses
     m = x.mean(0)
     k = max(1, round(share*m.shape[-1]))
@@ -562,7 +562,7 @@ def findings(
     groups = [batch(lm, pairs[i::20]) for i in range(20)]
     found = [attribute(lm, b.clean, b.corrupt, b.metric(), 'eap', schema=b.spans) for b in groups]
     x = torch.stack([s.same[:, s.graph.mask] for s in found]).numpy()
-    kw = dict(unit='group of prompts', n_boot=300)
+    kw = dict(unit='group', n_boot=300)
     control, seconds = bootstrap((x,), _halves, **kw), time.perf_counter()-start
     for what,over in (('cancels', lambda m: m.sum(0)), ('over-counts', lambda m: m.max(0))):
         effect = bootstrap((x,), lambda x: _missed(x, over), **kw)
