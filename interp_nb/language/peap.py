@@ -25,7 +25,7 @@ from ..core.tokens import Tokens, single
 from .schema import membership, token_places
 from .tasks import batch, ioi, keep
 
-# %% ../../nbs/language/04_peap.ipynb #758d592e
+# %% ../../nbs/language/04_peap.ipynb #e844afb1
 @dataclass(frozen=True)
 class Graph:
     "Which writer of the residual stream feeds which reader"
@@ -46,7 +46,8 @@ class Graph:
     def readers(self):
         "Names: each layer's queries, keys, values and MLP, then the logits"
         heads = [f'h{h}<{k}>' for k,n in zip('qkv', (self.n_heads, self.kv, self.kv)) for h in range(n)]
-        return (*(o for l in range(self.n_layers) for o in (*(f'a{l}.{h}' for h in heads), f'm{l}')), 'logits')
+        layer = lambda l: [f'a{l}.{h}' for h in heads] + [f'm{l}']
+        return (*(o for l in range(self.n_layers) for o in layer(l)), 'logits')
     @cached_property
     def mask(self):
         "Which edges there are, `(U, V)` for `U` writers and `V` readers"
@@ -84,7 +85,7 @@ def reader(self:Graph,
     at = dict(q=head, k=self.n_heads+head, v=self.n_heads+self.kv+head, mlp=width)[kind]
     return layer*(width+1) + at
 
-# %% ../../nbs/language/04_peap.ipynb #7b9734bf
+# %% ../../nbs/language/04_peap.ipynb #249026a3
 @patch
 def n_edges(self:Graph,
     n_pos:int|None=None, # Positions; None: positions are not told apart
@@ -99,18 +100,19 @@ def graph(
 )->Graph:
     "The graph of a model"
     if lm.family=='olmo2' and not grouped and lm.n_kv_heads!=lm.n_heads: raise ValueError(
-        f'{lm.name} norms the keys of all heads together, so there is no key for each query head; grouped=True is right')
+        f'{lm.name} norms the keys of all heads together, and several share one: grouped=True is right')
     parallel = parts(lm.model, 0).mid is None
     return Graph(lm.n_layers, lm.n_heads, lm.n_kv_heads, lm.d_model, parallel, grouped)
 
-# %% ../../nbs/language/04_peap.ipynb #d9c24aab
+# %% ../../nbs/language/04_peap.ipynb #2ea0d4a2
 @contextmanager
 def _watching(lm, seen, grad, inside):
     "Inside, a forward leaves in `seen` what `LM.run` has no site for: `{(what, layer): [values]}`"
     def keep(key, x): seen[key].append(x)
     def watch(l):
         p, modules = parts(lm.model, l), {m for m,_ in projections(lm.model, l).values()}
-        want = ['sum']*bool(FAMILIES[lm.family].post) + ['mlp_in', *modules]*grad + ['score']*(grad and inside)
+        want = ['mlp_in', *modules]*grad + ['score']*(grad and inside)
+        if FAMILIES[lm.family].post: want.append('sum')
         seen.update({(k, l): [] for k in want})
         def branch(module, args): # a copy, so that its gradient is that of the MLP alone
             keep(('mlp_in', l), args[0].clone())
@@ -162,12 +164,13 @@ def writes(self:_Pass,
         each = each*norm_scale(p.adds[0], self['sum', l], FAMILIES[self.lm.family].offset).unsqueeze(2)
     return torch.cat([each, self['mlp_out', l].unsqueeze(2)], 2)
 
-# %% ../../nbs/language/04_peap.ipynb #c46b40a9
+# %% ../../nbs/language/04_peap.ipynb #8eb7d9ab
 @patch
 def _differentiate(self:_Pass, logits, metric): # gradients at what is read
     y = metric(logits)
-    if not y.requires_grad: raise ValueError('the metric does not depend on the logits: nothing can be attributed')
-    flows = {k:x for k,x in self.values.items() if k[0] in ('z', 'resid_post', 'mlp_in') or isinstance(k[0], nn.Module)}
+    if not y.requires_grad: raise ValueError('the metric does not depend on the logits')
+    def flows_on(what): return what in ('z', 'resid_post', 'mlp_in') or isinstance(what, nn.Module)
+    flows = {k:x for k,x in self.values.items() if flows_on(k[0])}
     g = torch.autograd.grad(y.sum(), [logits, *flows.values()], retain_graph=True, allow_unused=True)
     if g[0] is None or not g[0].any(): raise ValueError(
         'the metric is constant: to first order, no logit of any prompt changes it')
@@ -176,15 +179,15 @@ def _differentiate(self:_Pass, logits, metric): # gradients at what is read
     self.values = {k:x.detach() if isinstance(x, Tensor) else x for k,x in self.values.items()}
 
 @patch
-def _made(self:_Pass, l): # gradients at each reader's queries, keys, values as they are made, `(b, p, heads, d_head)`
+def _made(self:_Pass, l): # gradients at queries, keys, values as they are made, `(b, p, heads, d_head)`
     found = projections(self.lm.model, l)
     out = {k:heads(self.grad[m, l]) for k,(m,heads) in found.items()}
     if self.graph.kv==self.lm.n_kv_heads: return out
     return out | {k:self._shared(l, k, *found[k]) for k in 'kv'}
 
-# %% ../../nbs/language/04_peap.ipynb #a90d43ff
+# %% ../../nbs/language/04_peap.ipynb #3597c28d
 @patch
-def _shared(self:_Pass, l, kind, module, heads): # `_made` of a key or value that several query heads look up
+def _shared(self:_Pass, l, kind, module, heads): # `_made` where several query heads share it
     q, k, v = (self[o, l].transpose(1, 2).detach() for o in 'qkv')
     u, A = self.grad['z', l].transpose(1, 2), self['pattern', l].detach()
     if kind=='v': g = A.transpose(-1, -2)@u
@@ -197,8 +200,8 @@ def _shared(self:_Pass, l, kind, module, heads): # `_made` of a key or value tha
         out.append(heads(torch.autograd.grad(self[kind, l], self[module, l], here, retain_graph=True)[0]))
     return torch.stack(out, 3).flatten(2, 3)
 
-# %% ../../nbs/language/04_peap.ipynb #adee9581
-def _pulled(norm, x, g): # gradients `(b, p, r, d)` at what a norm gives, pulled to what it reads, `x` `(b, p, d)`
+# %% ../../nbs/language/04_peap.ipynb #6163e5a3
+def _pulled(norm, x, g): # from gradients `(b, p, r, d)` at what a norm gives to those at its input `x`
     if norm is None: return g
     with torch.enable_grad():
         x = x.unsqueeze(2).expand_as(g).detach().requires_grad_()
@@ -224,8 +227,8 @@ class _Moments:
     @property
     def var(self): return self.m2/(self.n-1) if self.n > 1 else torch.full_like(self.m2, torch.nan)
 
-# %% ../../nbs/language/04_peap.ipynb #2568c6e3
-def _within(job, passes, delta, first, P, moments): # edges from the writers `delta` `(b, p, u, d)`, from the `first` on
+# %% ../../nbs/language/04_peap.ipynb #25d85d84
+def _within(job, passes, delta, first, P, moments): # edges of the writers `delta` `(b, p, u, d)`, `first` on
     g = job.graph
     def score(l, kind, grad): # `(b, p, r, d)`
         n, v = min(g.before(l, kind)-first, delta.shape[2]), g.reader(l, kind)
@@ -240,12 +243,12 @@ def _within(job, passes, delta, first, P, moments): # edges from the writers `de
         score(l, 'mlp', mean(('mlp_in', l)))
     score(0, 'logits', mean(('resid_post', g.n_layers-1)))
 
-# %% ../../nbs/language/04_peap.ipynb #af0c5255
+# %% ../../nbs/language/04_peap.ipynb #7f042d64
 def _others(x): # `(…, j)`: the sum along the last axis of all but the j-th
     left, right = x.cumsum(-1), x.flip(-1).cumsum(-1).flip(-1)
     return nn.functional.pad(left[..., :-1], (1, 0)) + nn.functional.pad(right[..., 1:], (0, 1))
 
-def _moved(A, uv, change): # u_i · the change of z_i when the score of (i, j) changes so much, for every (i, j)
+def _moved(A, uv, change): # u_i · the change of z_i when the score of (i, j) changes, for every (i, j)
     rest, change = _others(A), change.clamp(-80, 80) # 80: within the range of float32
     return A*torch.expm1(change)/(rest + A*change.exp()) * (rest*uv - _others(A*uv))
 
@@ -258,7 +261,7 @@ def _crossing(base, other, l, dtype): # scores `(b, 3, H, i, j)` of each head's 
     by_query, by_key = (_moved(A, uv, score(*o).to(dtype)-old) for o in ((q2, k), (q, k2)))
     return torch.stack([by_query, by_key, A*(u@_each(v2-v, q).transpose(-1, -2))], 1)
 
-# %% ../../nbs/language/04_peap.ipynb #93733e2e
+# %% ../../nbs/language/04_peap.ipynb #acf5a0b6
 class _Zero:
     "A run that writes nothing"
     def __init__(self, base): self.base, self.embed = base, torch.zeros_like(base.embed)
@@ -271,7 +274,7 @@ class _Mean:
     def __getitem__(self, key): return self.means[key][self.key]
     def writes(self, l): return self.means['writes', l][self.key]
 
-def _keys(members, mask): # a number for each pair (place, number of the token within it), `(n, p)`; how many there are
+def _keys(members, mask): # a number `(n, p)` for each pair (place, token within it), and how many there are
     before = torch.ones_like(members[0]).expand(members.shape[1], -1).tril(-1).bool()
     within = ((members[:, :, None]==members[:, None]) & before).sum(-1)
     kept, key = mask.bool(), torch.zeros_like(members)
@@ -293,8 +296,8 @@ def _means(job): # means of what is written and looked up, for each key
             total.setdefault(k, x.new_zeros(job.n_keys, *x.shape[1:])).index_add_(0, key, x)
     return {k:x/count.view(-1, *[1]*(x.ndim-1)) for k,x in total.items()}
 
-# %% ../../nbs/language/04_peap.ipynb #4d276cc5
-def _chunks(lengths, cost, budget): # numbers of rows, short ones first, as many at a time as fit
+# %% ../../nbs/language/04_peap.ipynb #fd6dedf4
+def _chunks(lengths, cost, budget): # numbers of rows, short ones first, as many as fit
     out = []
     for i in lengths.argsort(stable=True).tolist():
         if out and (len(out[-1])+1)*cost(int(lengths[i])) <= budget: out[-1].append(i)
@@ -310,11 +313,12 @@ def _blocks(job, base, to): # number of the first writer and changes `(b, p, u, 
     each = b*width*d*(g.n_heads+1)*torch.finfo(job.dtype).bits/8
     most = max(1, int(job.budget/2//each))
     for first in range(0, g.n_layers, most):
-        change = [(to.writes(l)-base.writes(l)).to(job.dtype) for l in range(first, min(first+most, g.n_layers))]
+        layers = range(first, min(first+most, g.n_layers))
+        change = [(to.writes(l)-base.writes(l)).to(job.dtype) for l in layers]
         if first==0: change.insert(0, (to.embed-base.embed).unsqueeze(2).to(job.dtype))
         yield (g.writer(first, 0) if first else 0), torch.cat(change, 2)
 
-# %% ../../nbs/language/04_peap.ipynb #0b333084
+# %% ../../nbs/language/04_peap.ipynb #50aae980
 @dataclass
 class _Job:
     "What is asked for, checked"
@@ -323,7 +327,8 @@ class _Job:
     def __post_init__(self):
         g, lm = self.graph, self.lm
         self.inside = self.method=='peap' or g.kv!=lm.n_kv_heads # is our attention needed?
-        self.dtype, self.sign = torch.promote_types(lm.dtype, torch.float32), -1 if self.grad_at=='corrupt' else 1
+        self.dtype = torch.promote_types(lm.dtype, torch.float32)
+        self.sign = -1 if self.grad_at=='corrupt' else 1
         self.key, self.n_keys = _keys(self.members, self.tokens.mask)
         self.chunks = _chunks(self.tokens.mask.sum(-1), self.cost, self.budget)
     def cost(self, n): # bytes for a row of `n` tokens, roughly
@@ -332,7 +337,7 @@ class _Job:
         width = 2*len(g.writers)*g.d_model + 4*(g.n_heads+2*g.kv)*g.d_model + lm.n_layers*kept
         return n*width*torch.finfo(self.dtype).bits/8
     def measure(self, rows): # the metric, for logits of some rows
-        n, place = len(self.tokens), torch.zeros(len(self.tokens), dtype=torch.long, device=self.lm.device)
+        n, place = len(self.tokens), torch.zeros_like(self.index.view(len(self.tokens), -1)[:, 0])
         place[rows] = torch.arange(len(rows), device=self.lm.device)
         def f(logits):
             y = self.metric(logits[place]) # it may know the answers of all prompts, so it is asked about all
@@ -342,45 +347,46 @@ class _Job:
             return y[rows]
         return f
 
-# %% ../../nbs/language/04_peap.ipynb #ee7ff475
+# %% ../../nbs/language/04_peap.ipynb #2b05849b
 _options = dict(method=('eap', 'eap-ig', 'peap'), ablation=('counterfactual', 'mean', 'zero'),
     grad_at=('clean', 'corrupt'), metric_sign=(1, -1))
 
 def _check(tokens, other, steps, **given): # options, and prompts against counterfactuals
     for k,v in given.items():
         if v not in _options[k]: raise ValueError(f'{k}={v!r}; {", ".join(map(repr, _options[k]))} are right')
-    if type(steps) is not int or steps < 1: raise ValueError(f'steps={steps!r}; a whole number from 1 on is right')
+    if type(steps) is not int or steps < 1: raise ValueError(f'steps={steps!r}; 1, 2, 3, … are right')
     if given['grad_at']=='corrupt' and (given['method']=='eap-ig' or given['ablation']!='counterfactual'):
-        raise ValueError("grad_at='corrupt' needs a counterfactual run, and a method with one gradient: 'eap' or 'peap'")
+        raise ValueError("grad_at='corrupt' needs a counterfactual run and one gradient: 'eap' or 'peap'")
     if other is None and given['ablation']=='counterfactual': raise ValueError(
-        'corrupt is None, and the counterfactual ablation copies from it; give counterfactuals, or ablation="mean" or "zero"')
+        'corrupt is None, and the ablation copies from it; give it, or ablation="mean" or "zero"')
     if other is None: return
     if len(other)!=len(tokens): raise ValueError(f'{len(other)} counterfactuals for {len(tokens)} prompts')
     n, n2 = tokens.mask.sum(-1), other.mask.sum(-1)
     if (n!=n2).any():
         i = int((n!=n2).nonzero()[0])
-        raise ValueError(f'counterfactual {i} has {n2[i]} tokens and its prompt {n[i]}: they must match token by token')
+        raise ValueError(f'counterfactual {i} has {n2[i]} tokens, its prompt {n[i]}: they must match one by one')
 
-# %% ../../nbs/language/04_peap.ipynb #31a54ae4
-def _job(lm, clean, corrupt, metric, schema, pos, grouped, metric_sign, budget, **kw): # a `_Job`
+# %% ../../nbs/language/04_peap.ipynb #2b5ead84
+def _job(lm, clean, corrupt, metric, schema, pos, grouped, metric_sign, budget, **kw): # checked
     raw, other = lm.tokens(clean), None if corrupt is None else lm.tokens(corrupt).padded('right')
-    tokens, shift = raw.padded('right'), raw.mask.argmax(-1, keepdim=True) # positions count from the first token
+    tokens, shift = raw.padded('right'), raw.mask.argmax(-1, keepdim=True) # where a row's text begins
     _check(tokens, other, metric_sign=metric_sign, **kw)
     if schema is None: schema = 'tokens' if kw['method']=='peap' else 'all'
     if isinstance(schema, dict): schema = {k:v.to(lm.device)-shift for k,v in schema.items()}
     places, members = token_places(lm, tokens, schema)
     index = lm.position(raw, pos)-shift
-    return _Job(lm, graph(lm, grouped), tokens=tokens, other=tokens if other is None else other, metric=metric,
-        index=index[:, 0] if single(pos) else index, places=places, members=members, budget=budget, **kw)
+    return _Job(lm, graph(lm, grouped), tokens=tokens, other=tokens if other is None else other,
+        index=index[:, 0] if single(pos) else index, metric=metric, places=places, members=members,
+        budget=budget, **kw)
 
-# %% ../../nbs/language/04_peap.ipynb #550799b7
+# %% ../../nbs/language/04_peap.ipynb #8c40ed39
 @dataclass
 class EdgeScores:
     "Scores of all edges, averaged over examples"
     graph:Graph # Names and numbers of writers and readers
     places:tuple # Names of spans or positions; `('all',)` where positions are not told apart
     same:Tensor # Edges within a place, `(S, U, V)`: summed over its tokens
-    cross:Tensor|None # Edges inside a head, `(L, 3, H, S, S)`: q, k, v; to place i, from place j. None: not scored
+    cross:Tensor|None # Edges inside a head, `(L, 3, H, S, S)`: q, k, v; to, from. None: not scored
     same_var:Tensor # Variance over examples, like `same`
     cross_var:Tensor|None # Like `cross`
     n:int # Examples
@@ -388,10 +394,11 @@ class EdgeScores:
     info:dict=field(default_factory=dict) # How the scores were made
 
     def __repr__(self):
-        return (f'EdgeScores({self.info.get("method", "?")}: {int(self.graph.mask.sum())} edges, {len(self.places)} '
-            f'place{"s"[:len(self.places)>1]}{"" if self.cross is None else ", crossing edges"}, {self.n} examples)')
+        crossing = '' if self.cross is None else ', crossing edges'
+        return (f'EdgeScores({self.info.get("method")}: {self.graph.n_edges()} edges, {len(self.places)} place(s)'
+            f'{crossing}, {self.n} example(s))')
 
-# %% ../../nbs/language/04_peap.ipynb #e171fcd3
+# %% ../../nbs/language/04_peap.ipynb #761bfbb6
 @patch
 def interval(self:EdgeScores,
     level:float=.95, # Probability that such an interval covers the mean
@@ -403,6 +410,7 @@ def interval(self:EdgeScores,
     def ends(mean, var): return mean - t*(var/self.n).sqrt(), mean + t*(var/self.n).sqrt()
     return ends(self.same, self.same_var), None if self.cross is None else ends(self.cross, self.cross_var)
 
+# %% ../../nbs/language/04_peap.ipynb #300ac7e6
 @patch
 def strongest(self:EdgeScores,
     k:int=10, # How many
@@ -420,10 +428,10 @@ def _name(self:EdgeScores, i): # of the edge number `i` of `same` and `cross` la
     if i < self.same.numel():
         s, u, v = (int(o) for o in torch.unravel_index(torch.tensor(i), self.same.shape))
         return f'{g.writers[u]} → {g.readers[v]}' + f' @ {p[s]}'*(p!=('all',))
-    l, k, h, to, by = (int(o) for o in torch.unravel_index(torch.tensor(i-self.same.numel()), self.cross.shape))
+    i = torch.tensor(i-self.same.numel())
+    l, k, h, to, by = (int(o) for o in torch.unravel_index(i, self.cross.shape))
     return f'a{l}.h{h}<{"qkv"[k]}> {p[to]} ← {p[by]}'
 
-# %% ../../nbs/language/04_peap.ipynb #64960a77
 @patch
 def circuits(self:EdgeScores,
     sizes, # Numbers of edges
@@ -458,7 +466,7 @@ def load(cls:EdgeScores,
     graph, places = Graph(**about['graph']), tuple(about['places'])
     return cls(graph, places, **{k:tensors.get(k) for k in _saved}, n=about['n'], info=about['info'])
 
-# %% ../../nbs/language/04_peap.ipynb #1e52ca0e
+# %% ../../nbs/language/04_peap.ipynb #d69d5c8b
 @patch
 def save_eap_ig(self:EdgeScores,
     path:str|Path, # `.json` or `.pt`
@@ -467,7 +475,7 @@ def save_eap_ig(self:EdgeScores,
     "Write the scores, summed over places, as EAP-IG's `Graph` reads them"
     g, path, scores = self.graph, Path(path), self.same.sum(0).cpu()
     if g.grouped and g.n_kv_heads!=g.n_heads: raise ValueError(
-        'EAP-IG has a key and a value reader for each query head, and these scores are grouped; attribute without grouped')
+        'EAP-IG has a key and a value reader for each query head, these scores are grouped; use grouped=False')
     kept = g.mask if kept is None else kept.cpu() & g.mask
     cfg = dict(n_layers=g.n_layers, n_heads=g.n_heads, parallel_attn_mlp=g.parallel, d_model=g.d_model)
     nodes = dict(zip(g.writers, kept.any(1).tolist()))
@@ -501,7 +509,7 @@ def _chunk(job, rows, means, same, cross): # score some rows
             cross.add(l, job.sign*torch.einsum('bis,bkhij,bjr->bkhsr', P, s, P))
     for o in (same, cross) if cross else (same,): o.count(len(rows))
 
-# %% ../../nbs/language/04_peap.ipynb #29fba3d4
+# %% ../../nbs/language/04_peap.ipynb #18732140
 def attribute(
     lm:LM, # The model
     clean, # Prompts, `(n, p)` token ids, or `Tokens`
@@ -510,7 +518,7 @@ def attribute(
     method:str='peap', # 'eap', 'eap-ig', or 'peap'
     steps:int=5, # Gradients that eap-ig averages
     grouped:bool=False, # One key and one value reader for each key-value head; else for each query head
-    schema=None, # Annotations; name to `(n, 2)` positions in the rows; 'tokens' (None, for peap); 'all' (None, else)
+    schema=None, # As for `token_places`; None: 'tokens' for peap, else 'all'
     ablation:str='counterfactual', # What a cut edge carries: the 'counterfactual', its 'mean', or 'zero'
     grad_at:str='clean', # Run of the gradient, 'clean' or 'corrupt'
     metric_sign:int=1, # 1: scores estimate the change of the metric when an edge is cut; -1: its opposite
@@ -518,8 +526,8 @@ def attribute(
     budget:float=1e9, # Bytes to stay within beside the model, roughly
 )->EdgeScores:
     "Score every edge, and with 'peap' also the edges that cross positions"
-    job = _job(lm, clean, corrupt, metric, schema, pos, grouped, metric_sign, budget, method=method, steps=steps,
-        ablation=ablation, grad_at=grad_at)
+    job = _job(lm, clean, corrupt, metric, schema, pos, grouped, metric_sign, budget, method=method,
+        steps=steps, ablation=ablation, grad_at=grad_at)
     g, S, kw = job.graph, len(job.places), dict(dtype=job.dtype, device=lm.device)
     same = _Moments(S, len(g.writers), len(g.readers), **kw)
     cross = _Moments(g.n_layers, 3, g.n_heads, S, S, **kw) if method=='peap' else None
@@ -541,31 +549,31 @@ def _result(job, sign, same, cross): # scores, and how they were made
     return EdgeScores(job.graph, job.places, sign*same.mean, cross and sign*cross.mean, same.var,
         cross and cross.var, same.n, job.members, info)
 
-# %% ../../nbs/language/04_peap.ipynb #773f8173
-def _missed(x, over, share=.05): # `x` (groups of prompts, places, edges): part of the top edges that the sum over places misses
-    m = x.mean(0)
-    k = max(1, round(share*m.shape[-1]))
-    def top(v): return set((-v).argsort()[:k].tolist())
-    return 1 - len(top(abs(m.sum(0))) & top(over(abs(m))))/k
+# %% ../../nbs/language/04_peap.ipynb #c348d606
+def _top(v, share): # numbers of the largest
+    return set((-v).argsort()[:max(1, round(share*len(v)))].tolist())
 
-def _halves(x, share=.05): # the same between two halves of the prompts, both summed over places
-    a, b = (o.sum(1, keepdims=True) for o in (x[::2], x[1::2]))
-    k = max(1, round(share*x.shape[-1]))
-    return 1 - len(set((-abs(a.mean((0, 1)))).argsort()[:k].tolist()) & set((-abs(b.mean((0, 1)))).argsort()[:k].tolist()))/k
+def _missed(x, over, share=.05): # `x` (groups, places, edges): part of the top edges that the sum over places misses
+    m = x.mean(0)
+    want = _top(over(abs(m)), share)
+    return 1 - len(want & _top(abs(m.sum(0)), share))/len(want)
+
+def _halves(x, share=.05): # part of the top edges of half the groups that the other half misses, both summed
+    a, b = (_top(abs(o.mean(0).sum(0)), share) for o in (x[::2], x[1::2]))
+    return 1 - len(a & b)/len(a)
 
 def findings(
     fast:bool=True, # 200 prompts; otherwise 400
 )->list: # `Finding`s
     "The claims of this chapter, tested on the zoo"
-    start, lm, n = time.perf_counter(), LM.load('smallworld-ioi'), 200 if fast else 400
-    pairs, out = keep(lm, ioi(lm, n, seed=1, order='ABBA'))[0], []
+    start, lm, out = time.perf_counter(), LM.load('smallworld-ioi'), []
+    pairs = keep(lm, ioi(lm, 200 if fast else 400, seed=1, order='ABBA'))[0]
     groups = [batch(lm, pairs[i::20]) for i in range(20)]
     found = [attribute(lm, b.clean, b.corrupt, b.metric(), 'eap', schema=b.spans) for b in groups]
-    x = torch.stack([s.same[:, s.graph.mask] for s in found]).numpy()
-    kw = dict(unit='group', n_boot=300)
-    control, seconds = bootstrap((x,), _halves, **kw), time.perf_counter()-start
+    x, kw = torch.stack([s.same[:, s.graph.mask] for s in found]).numpy(), dict(unit='group', n_boot=300)
+    control, spent = bootstrap((x,), _halves, **kw), time.perf_counter()-start
     for what,over in (('cancels', lambda m: m.sum(0)), ('over-counts', lambda m: m.max(0))):
-        effect = bootstrap((x,), lambda x: _missed(x, over), **kw)
-        out.append(finding('language.peap', f'Summing over positions {what} edges, so that another tenth or more is chosen.', effect,
-            control, 'the same sum in two halves of the prompts', above=.1, seconds=seconds/2))
+        out.append(finding('language.peap', f'Summing over positions {what}: it picks other edges.',
+            bootstrap((x,), lambda x: _missed(x, over), **kw), control,
+            'edges that change between two halves of the prompts', above=.1, seconds=spent/2))
     return out

@@ -59,7 +59,8 @@ def problems(
     allow_empty:bool=False, # Let every span but the last be empty
 )->list[str]: # Sentences; empty when all is well
     "Everything that is wrong with `pieces` as spans of `prompt`"
-    bad = [o for o in pieces if not (isinstance(o, (tuple, list)) and len(o)==2 and all(isinstance(p, str) for p in o))]
+    bad = [o for o in pieces if not (isinstance(o, (tuple, list)) and len(o)==2 and all(isinstance(p, str)
+        for p in o))]
     if bad: return [f'{bad[0]!r} is not a pair of a name and a text']
     out, names = [], [n for n,_ in pieces]
     if names != list(schema.names): out.append(_order(schema.names, names))
@@ -101,7 +102,8 @@ class Annotation:
         "Name of each span and its characters `(start, end)`"
         return dict(zip(self.schema.names, zip(self.starts, [*self.starts[1:], len(self.text)])))
     @property
-    def pieces(self): "Name and text of each span"; return [(k, self.text[a:b]) for k,(a,b) in self.spans.items()]
+    def pieces(self): "Name and text of each span"; return [(k, self.text[a:b]) for k,(a,
+        b) in self.spans.items()]
 
 class AnnotationError(ValueError): "A prompt does not follow the schema"
 
@@ -112,7 +114,8 @@ def annotation(
     allow_empty:bool=False, # Let every span but the last be empty
 )->Annotation: # Raises `AnnotationError` with every problem
     "Make sure that `pieces` follow the `schema`, and keep where they start"
-    if wrong := problems(schema, prompt, pieces, allow_empty): raise AnnotationError(f'{prompt!r}: ' + '; '.join(wrong))
+    if wrong := problems(schema, prompt, pieces, allow_empty): raise AnnotationError(f'{prompt!r}: '
+        + '; '.join(wrong))
     ends = accumulate(len(t) for _,t in pieces[:-1])
     return Annotation(schema, prompt, (0, *(len(prompt[:e].rstrip()) for e in ends)))
 
@@ -205,7 +208,8 @@ def from_spans(
     schema:Schema|None=None, # Names to insist on; None: those of `spans`
 )->Annotation:
     "An annotation from named characters that cover the whole prompt"
-    schema = schema or Schema(dict.fromkeys(spans, ''), tuple(k for k,(a,b) in spans.items() if not text[a:b].strip()))
+    schema = schema or Schema(dict.fromkeys(spans, ''), tuple(k for k,(a,b) in spans.items()
+        if not text[a:b].strip()))
     at = 0
     for k,(a,b) in spans.items():
         if a != at: raise AnnotationError(f'{text!r}: span {k!r} starts at character {a}, and the last ended at {at}')
@@ -258,7 +262,8 @@ class Annotated:
     found:list # An `Annotation` for each prompt, or None
     errors:dict # Number of each prompt that failed, and why
     @property
-    def validity(self): "Share of prompts that follow the schema, in [0, 1]"; return sum(a is not None for a in self.found)/len(self.found)
+    def validity(self): "Share of prompts that follow the schema, in [0, 1]"; return sum(a is not None
+        for a in self.found)/len(self.found)
     def __iter__(self): return iter(self.found)
 
 def annotate(
@@ -352,9 +357,11 @@ def by_model(
         if cache and (old := _recall(cache, schema, prompt, allow_empty)): return old
         wrong = ''
         for _ in range(attempts):
-            try: found = annotation(schema, prompt, _spaced(prompt, read_object(ask(question(schema, prompt, wrong)))), allow_empty)
+            try: found = annotation(schema, prompt, _spaced(prompt,
+                read_object(ask(question(schema, prompt, wrong)))), allow_empty)
             except AnnotationError as e: wrong = str(e).removeprefix(f'{prompt!r}: '); continue
-            if cache: write_atomic(_cached(cache, schema, prompt), json.dumps(dict(prompt=prompt, pieces=found.pieces)))
+            if cache: write_atomic(_cached(cache, schema, prompt),
+                json.dumps(dict(prompt=prompt, pieces=found.pieces)))
             return found
         raise AnnotationError(f'{prompt!r}: no valid answer in {attempts} attempts; the last: {wrong}')
     return annotator
@@ -391,7 +398,8 @@ def draft(
 )->Schema: # Raises `AnnotationError` when the answer is no schema
     "Ask a language model for a schema of `prompts`"
     old = ''.join(f'\n\nDraft:\n{_listed(s)}' for s in drafts)
-    text = '\n\n'.join(filter(None, [_DRAFT, _UNIFY if drafts else '', _MARKS if marks else '', _shown(prompts, marks)]))
+    text = '\n\n'.join(filter(None, [_DRAFT, _UNIFY if drafts else '', _MARKS if marks else '',
+        _shown(prompts, marks)]))
     pairs = read_object(ask(text + old + (f'\n\nThe last list failed: {wrong}' if wrong else '')))
     if len({k for k,_ in pairs}) < len(pairs): raise AnnotationError('a span was named twice in the schema')
     try: return Schema({k: str(v) for k,v in pairs})
