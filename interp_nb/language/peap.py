@@ -364,7 +364,7 @@ def _check(tokens, other, steps, **given): # options, and prompts against counte
     n, n2 = tokens.mask.sum(-1), other.mask.sum(-1)
     if (n!=n2).any():
         i = int((n!=n2).nonzero()[0])
-        raise ValueError(f'counterfactual {i} has {n2[i]} tokens, its prompt {n[i]}: they must match one by one')
+        raise ValueError(f'counterfactual {i} has {n2[i]} tokens, its prompt {n[i]}: they must be aligned')
 
 # %% ../../nbs/language/04_peap.ipynb #2b5ead84
 def _job(lm, clean, corrupt, metric, schema, pos, grouped, metric_sign, budget, **kw): # checked
@@ -395,8 +395,8 @@ class EdgeScores:
 
     def __repr__(self):
         crossing = '' if self.cross is None else ', crossing edges'
-        return (f'EdgeScores({self.info.get("method")}: {self.graph.n_edges()} edges, {len(self.places)} place(s)'
-            f'{crossing}, {self.n} example(s))')
+        return (f'EdgeScores({self.info.get("method")}: {self.graph.n_edges()} edges{crossing}, '
+            f'{len(self.places)} place(s), {self.n} example(s))')
 
 # %% ../../nbs/language/04_peap.ipynb #761bfbb6
 @patch
@@ -405,7 +405,7 @@ def interval(self:EdgeScores,
 )->tuple: # `(low, high)` of `same`, and `(low, high)` of `cross` or None
     "Student's interval of every edge, over examples"
     from scipy import stats
-    if self.n < 2: raise ValueError('one example has no spread, so its scores have no interval; give two or more')
+    if self.n < 2: raise ValueError('one example has no spread, and its scores no interval; give two or more')
     t = float(stats.t.ppf(.5+level/2, self.n-1))
     def ends(mean, var): return mean - t*(var/self.n).sqrt(), mean + t*(var/self.n).sqrt()
     return ends(self.same, self.same_var), None if self.cross is None else ends(self.cross, self.cross_var)
@@ -475,7 +475,7 @@ def save_eap_ig(self:EdgeScores,
     "Write the scores, summed over places, as EAP-IG's `Graph` reads them"
     g, path, scores = self.graph, Path(path), self.same.sum(0).cpu()
     if g.grouped and g.n_kv_heads!=g.n_heads: raise ValueError(
-        'EAP-IG has a key and a value reader for each query head, these scores are grouped; use grouped=False')
+        'EAP-IG has a key and a value reader for each query head; these scores are grouped')
     kept = g.mask if kept is None else kept.cpu() & g.mask
     cfg = dict(n_layers=g.n_layers, n_heads=g.n_heads, parallel_attn_mlp=g.parallel, d_model=g.d_model)
     nodes = dict(zip(g.writers, kept.any(1).tolist()))
@@ -553,7 +553,7 @@ def _result(job, sign, same, cross): # scores, and how they were made
 def _top(v, share): # numbers of the largest
     return set((-v).argsort()[:max(1, round(share*len(v)))].tolist())
 
-def _missed(x, over, share=.05): # `x` (groups, places, edges): part of the top edges that the sum over places misses
+def _missed(x, over, share=.05): # `x` (groups, places, edges): part of the top edges that the sum misses
     m = x.mean(0)
     want = _top(over(abs(m)), share)
     return 1 - len(want & _top(abs(m.sum(0)), share))/len(want)
