@@ -28,7 +28,7 @@ class Schema:
     optional:tuple=() # Names of the spans that may be empty
     def __post_init__(self):
         if bad := [k for k in self.about if not re.fullmatch(r'[A-Za-z][\w+-]{0,39}', str(k))]:
-            raise ValueError(f'{bad[0]!r} cannot name a span: a letter, then up to 39 letters, digits or _ + -')
+            raise ValueError(f'{bad[0]!r} cannot name a span: a letter, then letters, digits or _ + -, 40 at most')
         if not self.about: raise ValueError('a schema needs at least one span')
         if lost := set(self.optional) - set(self.about):
             raise ValueError(f'optional names {sorted(lost)}, and the spans are {list(self.about)}')
@@ -72,7 +72,8 @@ def problems(
 
 def _order(want, got):
     "How the names differ from the schema's"
-    if unknown := [n for n in got if n not in want]: return f'{unknown[0]!r} is not a span; they are {", ".join(want)}'
+    if unknown := [n for n in got if n not in want]:
+        return f'{unknown[0]!r} is not a span; they are {", ".join(want)}'
     if lost := [n for n in want if n not in got]: return f'span {lost[0]!r} is missing'
     if twice := [n for n in want if got.count(n)>1]: return f'span {twice[0]!r} comes more than once'
     i = next(i for i,(a,b) in enumerate(zip(want, got)) if a!=b)
@@ -84,7 +85,7 @@ def _differs(prompt, text):
     def near(s): return repr(s[i:i+20]) if s[i:] else 'the end'
     return f'the pieces differ from the prompt at character {i}: {near(text)} for {near(prompt)}'
 
-# %% ../../nbs/language/03_schema.ipynb #fbe003d9
+# %% ../../nbs/language/03_schema.ipynb #a25369a3
 @dataclass(frozen=True)
 class Annotation:
     "A prompt cut into the spans of a schema"
@@ -105,6 +106,7 @@ class Annotation:
     def pieces(self): "Name and text of each span"; return [(k, self.text[a:b]) for k,(a,
         b) in self.spans.items()]
 
+# %% ../../nbs/language/03_schema.ipynb #ce5a0a7f
 class AnnotationError(ValueError): "A prompt does not follow the schema"
 
 def annotation(
@@ -150,24 +152,28 @@ def _spanned(tokens, spans): # place of each token, from name to `(n, 2)` positi
     at = torch.arange(tokens.ids.shape[1], device=out.device)
     for i,ends in enumerate(spans.values()):
         if tuple(ends.shape)!=(len(out), 2): raise ValueError(
-            f'span {names[i]!r} is {tuple(ends.shape)}; first position and the one after the last of {len(out)} prompts are right')
+            f'span {names[i]!r} is {tuple(ends.shape)}; where it begins and ends is right, ({len(out)}, 2)')
         inside = (at >= ends[:, :1].to(at)) & (at < ends[:, 1:].to(at))
         if (twice := (inside & (out >= 0)).nonzero()).numel():
             row, t = twice[0].tolist()
-            raise ValueError(f'token {t} of prompt {row} is in two spans, {names[out[row, t]]!r} and {names[i]!r}')
+            raise ValueError(f'token {t} of prompt {row} is in two spans, {names[out[row, t]]!r} and '
+                f'{names[i]!r}')
         out[inside] = i
     return tuple(names), out
 
 def _annotated(tokens, annotations): # the same from an `Annotation` of each prompt
-    if len(annotations)!=len(tokens): raise ValueError(f'{len(annotations)} annotations for {len(tokens)} prompts')
-    if tokens.offsets is None: raise ValueError('annotations need prompts as texts; for ids, give spans as positions')
+    if len(annotations)!=len(tokens): raise ValueError(
+        f'{len(annotations)} annotations for {len(tokens)} prompts')
+    if tokens.offsets is None: raise ValueError(
+        'annotations need prompts as texts; for ids, give spans as positions')
     names, out = None, torch.full_like(tokens.ids, -1)
     for i,a in enumerate(annotations):
-        if a is None: raise ValueError(f'prompt {i} has no annotation: leave out prompts that could not be annotated')
+        if a is None: raise ValueError(f'prompt {i} has no annotation: leave out those that have none')
         names, text = names or a.schema.names, tokens.mask[i].bool()
-        if a.schema.names!=names: raise ValueError(f'prompt {i} has the spans {", ".join(a.schema.names)}; those before '
-            f'it, {", ".join(names)}: prompts of another order need a schema of their own')
-        if a.text!=tokens.text[i]: raise ValueError(f'annotation {i} is of {a.text!r}, prompt {i} is {tokens.text[i]!r}')
+        if a.schema.names!=names: raise ValueError(f'prompt {i} has the spans {", ".join(a.schema.names)}, '
+            f'prompt 0 {", ".join(names)}: prompts of another order need a schema of their own')
+        if a.text!=tokens.text[i]: raise ValueError(
+            f'annotation {i} is of {a.text!r}, prompt {i} is {tokens.text[i]!r}')
         out[i, text] = span_index(a, tokens.offsets[i][text].tolist()).to(out)
     return names, out
 
@@ -176,13 +182,14 @@ def _sound(lm, tokens, names, out): # every token of text in a place, and the pl
     special = torch.tensor(lm.tokenizer.all_special_ids or [-1], device=out.device)
     if (lost := (tokens.mask.bool() & (out < 0) & ~torch.isin(tokens.ids, special)).nonzero()).numel():
         row, t = lost[0].tolist()
-        raise ValueError(f'token {t} of prompt {row}, {lm.tokenizer.decode([int(tokens.ids[row, t])])!r}, is in no span; '
+        token = lm.tokenizer.decode([int(tokens.ids[row, t])])
+        raise ValueError(f'token {t} of prompt {row}, {token!r}, is in no span; '
             'every token of the text must be in one')
     for row,places in enumerate(out.tolist()):
         seen = [o for o in places if o >= 0]
         for a,b in zip(seen, seen[1:]):
-            if b < a: raise ValueError(f'in prompt {row} span {names[b]!r} comes after {names[a]!r}, in the schema before: '
-                'prompts of another order need a schema of their own')
+            if b < a: raise ValueError(f'in prompt {row} span {names[b]!r} comes after {names[a]!r}, in the '
+                'schema before: prompts of another order need a schema of their own')
     return names, out
 
 def token_places(
@@ -197,8 +204,8 @@ def token_places(
         f"schema={schema!r}: 'tokens', 'all', annotations, or a dict of spans is right")
     if schema=='all': return ('all',), tokens.mask.long()-1
     lengths = tokens.mask.sum(-1).tolist()
-    if len(set(lengths)) > 1: raise ValueError(f'the prompts have {min(lengths)} to {max(lengths)} tokens, so a position '
-        'means something else in each; give a schema, or prompts of one length')
+    if len(set(lengths)) > 1: raise ValueError(f'the prompts have {min(lengths)} to {max(lengths)} tokens, '
+        'so a position means something else in each; give a schema, or prompts of one length')
     return tuple(map(str, range(lengths[0]))), (tokens.mask.cumsum(-1)-1).masked_fill(tokens.mask==0, -1)
 
 # %% ../../nbs/language/03_schema.ipynb #809d41a9
@@ -212,7 +219,8 @@ def from_spans(
         if not text[a:b].strip()))
     at = 0
     for k,(a,b) in spans.items():
-        if a != at: raise AnnotationError(f'{text!r}: span {k!r} starts at character {a}, and the last ended at {at}')
+        if a != at: raise AnnotationError(
+            f'{text!r}: span {k!r} starts at character {a}, and the last ended at {at}')
         at = b
     return annotation(schema, text, [(k, text[a:b]) for k,(a,b) in spans.items()])
 
@@ -251,33 +259,43 @@ def by_template(
     words, seen, out = iter(fixed), set(), ''
     for p in parts:
         name = p[1:-1] if p[0]=='{' else next(words)
-        if name in seen: raise ValueError(f'{name!r} comes twice in the template: give the second its own span')
+        if name in seen: raise ValueError(f'{name!r} comes twice in the template: name the second anew')
         seen.add(name); out += f'(?P<{name}>{".+?" if p[0]=="{" else re.escape(p)})'
     return by_regex(schema, out)
 
-# %% ../../nbs/language/03_schema.ipynb #39887f6b
+# %% ../../nbs/language/03_schema.ipynb #a8cb04af
 @dataclass(frozen=True)
 class Annotated:
     "What an annotator made of a list of prompts"
     found:list # An `Annotation` for each prompt, or None
     errors:dict # Number of each prompt that failed, and why
     @property
-    def validity(self): "Share of prompts that follow the schema, in [0, 1]"; return sum(a is not None
-        for a in self.found)/len(self.found)
+    def validity(self):
+        "Share of prompts that follow the schema, in [0, 1]"
+        return sum(a is not None for a in self.found)/len(self.found)
     def __iter__(self): return iter(self.found)
 
-def annotate(
-    annotator:Callable[[str], Annotation], # From `by_regex`, `by_model` and the like
-    prompts:Sequence[str], # What to annotate
-)->Annotated:
-    "Annotate every prompt; those that fail are kept as errors, none is dropped"
-    if isinstance(prompts, str) or not prompts: raise ValueError('prompts must be a list with at least one text')
+def _once(annotator, prompts): # every prompt annotated
     found, errors = [], {}
     for i,p in enumerate(prompts):
         try: found.append(annotator(p))
         except AnnotationError as e: found.append(None); errors[i] = str(e)
     return Annotated(found, errors)
 
+def annotate(
+    annotator:Callable[[str], Annotation], # From `by_regex`, `by_model` and the like
+    prompts:Sequence[str], # What to annotate
+    accept:float=0., # Share of the prompts that must follow the schema, in [0, 1]
+    runs:int=1, # Runs, until one is accepted
+)->Annotated: # Raises `AnnotationError` when no run is
+    "Annotate every prompt; those that fail are kept as errors, none is dropped"
+    if isinstance(prompts, str) or not prompts: raise ValueError('prompts must be a list of texts, at least one')
+    for _ in range(runs):
+        if (made := _once(annotator, prompts)).validity >= accept: return made
+    raise AnnotationError(f'{made.validity:.0%} of the prompts follow the schema in the last of {runs} runs; '
+        f'{accept:.0%} are asked for; the first fault: {next(iter(made.errors.values()))}')
+
+# %% ../../nbs/language/03_schema.ipynb #76f4a849
 def correctness(
     found:Sequence, # Annotations, None where there is none: these count as wrong
     truth:Sequence[Annotation], # Trusted annotations of the same prompts, in the same order
@@ -306,7 +324,7 @@ def boundary_agreement(
 def read_object(
     answer:str, # What a language model wrote
 )->list: # `(key, value)` pairs in order, a key that comes twice kept twice
-    "The first JSON object in an `answer`, whatever stands around it; raises `AnnotationError` when there is none"
+    "The first JSON object in an `answer`, whatever stands around it; without one, an `AnnotationError`"
     decode = json.JSONDecoder(object_pairs_hook=lambda pairs: [tuple(o) for o in pairs]).raw_decode
     for m in re.finditer(r'\{', str(answer)):
         try: return decode(str(answer), m.start())[0]
@@ -324,12 +342,12 @@ def _spaced(prompt, pieces):
     if out and not prompt[at:].strip(): out[-1] = (out[-1][0], out[-1][1] + prompt[at:])
     return out
 
-# %% ../../nbs/language/03_schema.ipynb #5d5a487d
-_RULES = ('Cut the text into these spans, in this order. Together they must be the whole text, unchanged, each '
-    'character once. Answer with one JSON object: the name of each span and its part of the text.')
+# %% ../../nbs/language/03_schema.ipynb #48e56b09
+_RULES = ('Cut the text into these spans, in this order. Together they must be the whole text, unchanged, '
+    'each character once. Answer with one JSON object: the name of each span and its part of the text.')
 
-def _listed(schema): return '\n'.join(f'- {k}: {v}' + (' (may be empty)' if k in schema.optional else '')
-    for k,v in schema.about.items())
+def _listed(schema):
+    return '\n'.join(f'- {k}: {v}' + ' (may be empty)'*(k in schema.optional) for k,v in schema.about.items())
 
 def question(
     schema:Schema, # The spans to fill
@@ -340,55 +358,62 @@ def question(
     again = f'\n\nYour last answer was refused: {wrong}' if wrong else ''
     return f'{_RULES}\n\n{_listed(schema)}\n\nText: {json.dumps(prompt, ensure_ascii=False)}{again}'
 
-def _cached(folder, schema, prompt):
-    "Where the pieces of `prompt` are kept"
+def _cached(folder, schema, prompt): # where the pieces of `prompt` are kept
     return Path(folder)/schema.key/f'{hashlib.sha256(prompt.encode()).hexdigest()[:24]}.json'
 
+def _recall(folder, schema, prompt, check): # a kept answer, if there is one and it is valid
+    if folder is None: return None
+    try:
+        kept = json.loads(_cached(folder, schema, prompt).read_text(encoding='utf-8'))
+        return check([tuple(o) for o in kept['pieces']])
+    except (OSError, ValueError, KeyError, TypeError): return None
+
+# %% ../../nbs/language/03_schema.ipynb #9e9536c5
 def by_model(
     schema:Schema, # Names of the spans
     ask:Callable[[str], str], # A language model: from a question to an answer
     attempts:int=3, # Questions about one prompt before it counts as failed
     cache:str|Path|None=None, # Folder that keeps valid answers
     allow_empty:bool=False, # Let every span but the last be empty
+    last_word:bool=False, # Insist that the last span is the last word alone, as the paper does
 )->Callable[[str], Annotation]:
     "Annotate by asking a language model, telling it what was wrong when its answer is refused"
     if attempts < 1: raise ValueError(f'attempts is {attempts}; at least 1 is needed')
+    def check(prompt, pieces):
+        found = annotation(schema, prompt, pieces, allow_empty)
+        if last_word and len(found.pieces[-1][1].split()) > 1: raise AnnotationError(
+            f'{prompt!r}: span {schema.names[-1]!r} must be the last word alone, not {found.pieces[-1][1]!r}')
+        return found
     def annotator(prompt):
-        if cache and (old := _recall(cache, schema, prompt, allow_empty)): return old
+        if old := _recall(cache, schema, prompt, lambda pieces: check(prompt, pieces)): return old
         wrong = ''
         for _ in range(attempts):
-            try: found = annotation(schema, prompt, _spaced(prompt,
-                read_object(ask(question(schema, prompt, wrong)))), allow_empty)
+            try: found = check(prompt, _spaced(prompt, read_object(ask(question(schema, prompt, wrong)))))
             except AnnotationError as e: wrong = str(e).removeprefix(f'{prompt!r}: '); continue
-            if cache: write_atomic(_cached(cache, schema, prompt),
-                json.dumps(dict(prompt=prompt, pieces=found.pieces)))
+            kept = json.dumps(dict(prompt=prompt, pieces=found.pieces))
+            if cache is not None: write_atomic(_cached(cache, schema, prompt), kept)
             return found
         raise AnnotationError(f'{prompt!r}: no valid answer in {attempts} attempts; the last: {wrong}')
     return annotator
 
-def _recall(cache, schema, prompt, allow_empty):
-    "A kept answer, if there is one and it is valid"
-    try:
-        kept = json.loads(_cached(cache, schema, prompt).read_text(encoding='utf-8'))
-        return annotation(schema, prompt, [tuple(o) for o in kept['pieces']], allow_empty)
-    except (OSError, ValueError, KeyError, TypeError): return None
-
-# %% ../../nbs/language/03_schema.ipynb #6ddbc5a5
-_DRAFT = ('Here are texts of one kind. Find a list of spans, in order, into which every one of them can be cut, so that '
-    'a span plays the same part in every text. Every text must be covered whole. Words that matter for the last '
-    'word should have spans of their own, and the last word too. Answer with one JSON object: a short name for each '
-    'span (letters, digits, _) and a description that tells where it begins and ends.')
+# %% ../../nbs/language/03_schema.ipynb #fcf108f9
+_DRAFT = ('Here are texts of one kind. Find a list of spans, in order, into which every one of them can be '
+    'cut, so that a span plays the same part in every text. Every text must be covered whole. Words that '
+    'matter for the last word should have spans of their own, and the last word too. Answer with one JSON '
+    'object: a short name for each span (letters, digits, _) and a description that tells where it begins '
+    'and ends.')
 _UNIFY = 'Several lists were drafted for these texts. Make one list that fits all texts, in the same form.'
-_MARKS = 'Parts in ⟦brackets⟧ matter most to the answer: what is bracketed in many texts should be a span of its own.'
+_MARKS = ('Parts in ⟦brackets⟧ matter most to the answer: what is bracketed in many texts should be a span of '
+    'its own.')
 
-def _shown(prompts, marks):
-    "The prompts as a list, with the characters in `marks` bracketed"
+def _shown(prompts, marks): # the prompts as a list, with the characters in `marks` bracketed
     out = []
     for i,p in enumerate(prompts):
         for a,b in sorted(marks[i] if marks else [], reverse=True): p = f'{p[:a]}⟦{p[a:b]}⟧{p[b:]}'
         out.append(f'- {p}')
     return '\n'.join(out)
 
+# %% ../../nbs/language/03_schema.ipynb #e64ba410
 def draft(
     ask:Callable[[str], str], # A language model
     prompts:Sequence[str], # Texts of one kind
@@ -397,21 +422,25 @@ def draft(
     wrong:str='', # What was wrong with the last schema
 )->Schema: # Raises `AnnotationError` when the answer is no schema
     "Ask a language model for a schema of `prompts`"
-    old = ''.join(f'\n\nDraft:\n{_listed(s)}' for s in drafts)
-    text = '\n\n'.join(filter(None, [_DRAFT, _UNIFY if drafts else '', _MARKS if marks else '',
-        _shown(prompts, marks)]))
-    pairs = read_object(ask(text + old + (f'\n\nThe last list failed: {wrong}' if wrong else '')))
+    parts = [_DRAFT, _UNIFY if drafts else '', _MARKS if marks else '', _shown(prompts, marks),
+        *(f'Draft:\n{_listed(s)}' for s in drafts), f'The last list failed: {wrong}' if wrong else '']
+    pairs = read_object(ask('\n\n'.join(filter(None, parts))))
     if len({k for k,_ in pairs}) < len(pairs): raise AnnotationError('a span was named twice in the schema')
     try: return Schema({k: str(v) for k,v in pairs})
     except ValueError as e: raise AnnotationError(f'the answer is no schema: {e}') from None
 
-# %% ../../nbs/language/03_schema.ipynb #2c740c83
-def _round(ask, prompts, groups, marks, wrong):
-    "One unified schema from a draft for each group"
+# %% ../../nbs/language/03_schema.ipynb #e0aabbd3
+def _round(ask, prompts, groups, marks, wrong): # one unified schema from a draft for each group
     def part(l, i): return l and l[i::groups]
     drafts = [draft(ask, part(prompts, i), marks=part(marks, i), wrong=wrong) for i in range(groups)]
     return draft(ask, prompts, drafts, marks, wrong)
 
+def _optional(schema, made): # marks the spans that were found empty
+    empty = {k for a in made if a for k,t in a.pieces if not t.strip()}
+    schema = Schema(schema.about, tuple(n for n in schema.names if n in empty))
+    return schema, Annotated([a and Annotation(schema, a.text, a.starts) for a in made], made.errors)
+
+# %% ../../nbs/language/03_schema.ipynb #cff883c1
 def find_schema(
     ask:Callable[[str], str], # A language model: from a question to an answer
     prompts:Sequence[str], # About 15 texts of one kind
@@ -419,26 +448,21 @@ def find_schema(
     accept:float=.8, # Share of the prompts that must follow the schema, in (0, 1]
     rounds:int=10, # Rounds before giving up
     full_rounds:int=5, # Rounds in which no span may be empty
-    attempts:int=3, # Questions about one prompt
     marks=None, # For each prompt the characters `(start, end)` that matter most, as from `salient`
-    cache:str|Path|None=None, # Folder that keeps valid annotations
+    **kwargs, # As for `by_model`: `attempts`, `cache`, `last_word`
 )->tuple[Schema, Annotated]: # The schema, and the prompts annotated with it
-    "Let a language model find a schema: draft, unify, apply, and again with what went wrong (Haklay et al., 2025)"
-    if len(prompts) < groups: raise ValueError(f'{len(prompts)} prompts for {groups} groups: at least one each is needed')
+    "Let a language model find a schema: draft, unify, apply, and again (Haklay et al., 2025)"
+    if len(prompts) < groups: raise ValueError(
+        f'{len(prompts)} prompts for {groups} groups: at least one each is needed')
     wrong, best = '', 0.
     for i in range(rounds):
         try: schema = _round(ask, prompts, groups, marks, wrong)
         except AnnotationError as e: wrong = str(e); continue
-        made = annotate(by_model(schema, ask, attempts, cache, allow_empty=i>=full_rounds), prompts)
+        made = annotate(by_model(schema, ask, allow_empty=i>=full_rounds, **kwargs), prompts)
         if made.validity >= accept: return _optional(schema, made)
         best, wrong = max(best, made.validity), '; '.join([*made.errors.values()][:3])
-    raise AnnotationError(f'no schema in {rounds} rounds fits {accept:.0%} of the prompts (best {best:.0%}); the last fault: {wrong}')
-
-def _optional(schema, made):
-    "The schema with the spans marked that were found empty, and the annotations moved to it"
-    empty = {k for a in made if a for k,t in a.pieces if not t.strip()}
-    schema = Schema(schema.about, tuple(n for n in schema.names if n in empty))
-    return schema, Annotated([a and Annotation(schema, a.text, a.starts) for a in made], made.errors)
+    raise AnnotationError(f'no schema in {rounds} rounds fits {accept:.0%} of the prompts '
+        f'(best {best:.0%}); the last fault: {wrong}')
 
 # %% ../../nbs/language/03_schema.ipynb #691dd32d
 def salience(
