@@ -136,7 +136,8 @@ def projections(
     net = root(model)
     attn, s = parts(net, layer).attn, sizes(net.config)
     modules = [getattr(attn, o) for o in FAMILIES[family(net.config)].qkv]
-    if len(modules)==3: return {k:(m, lambda x: x.unflatten(-1, (-1, s.d_head))) for k,m in zip('qkv', modules)}
+    def whole(x): return x.unflatten(-1, (-1, s.d_head))
+    if len(modules)==3: return {k:(m, whole) for k,m in zip('qkv', modules)}
     if family(net.config)=='gpt_neox': # three for each head
         def heads(x, i): return x.unflatten(-1, (s.n_heads, 3, s.d_head))[..., i, :]
     else:

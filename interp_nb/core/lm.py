@@ -194,6 +194,7 @@ def _each(x, query): # keys or values, one for each query head
     n = query.shape[1]//x.shape[1]
     return x if n==1 else x.repeat_interleave(n, 1)
 
+# %% ../../nbs/core/12_lm.ipynb #b8c0b1c1
 @contextmanager
 def _our_attention(model):
     "Inside, a model's attention is ours"

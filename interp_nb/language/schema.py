@@ -28,7 +28,7 @@ class Schema:
     optional:tuple=() # Names of the spans that may be empty
     def __post_init__(self):
         if bad := [k for k in self.about if not re.fullmatch(r'[A-Za-z][\w+-]{0,39}', str(k))]:
-            raise ValueError(f'{bad[0]!r} cannot name a span: a letter, then letters, digits or _ + -, 40 at most')
+            raise ValueError(f'{bad[0]!r} cannot name a span: 1 to 40 letters, digits, _ + -, first a letter')
         if not self.about: raise ValueError('a schema needs at least one span')
         if lost := set(self.optional) - set(self.about):
             raise ValueError(f'optional names {sorted(lost)}, and the spans are {list(self.about)}')
@@ -51,7 +51,7 @@ class Schema:
         d = json.loads(text)
         return Schema(dict(d['spans']), tuple(d.get('optional', ())))
 
-# %% ../../nbs/language/03_schema.ipynb #99318b8d
+# %% ../../nbs/language/03_schema.ipynb #773db61b
 def problems(
     schema:Schema, # What the pieces should follow
     prompt:str, # The text that was cut
@@ -70,6 +70,7 @@ def problems(
     out += [f'span {n!r} is empty, and it must hold text' for n,t in pieces if not t.strip() and n not in may]
     return out
 
+# %% ../../nbs/language/03_schema.ipynb #4574d26e
 def _order(want, got):
     "How the names differ from the schema's"
     if unknown := [n for n in got if n not in want]:
@@ -289,7 +290,7 @@ def annotate(
     runs:int=1, # Runs, until one is accepted
 )->Annotated: # Raises `AnnotationError` when no run is
     "Annotate every prompt; those that fail are kept as errors, none is dropped"
-    if isinstance(prompts, str) or not prompts: raise ValueError('prompts must be a list of texts, at least one')
+    if isinstance(prompts, str) or not prompts: raise ValueError('prompts must be a list, with a text in it')
     for _ in range(runs):
         if (made := _once(annotator, prompts)).validity >= accept: return made
     raise AnnotationError(f'{made.validity:.0%} of the prompts follow the schema in the last of {runs} runs; '
@@ -403,8 +404,8 @@ _DRAFT = ('Here are texts of one kind. Find a list of spans, in order, into whic
     'object: a short name for each span (letters, digits, _) and a description that tells where it begins '
     'and ends.')
 _UNIFY = 'Several lists were drafted for these texts. Make one list that fits all texts, in the same form.'
-_MARKS = ('Parts in ⟦brackets⟧ matter most to the answer: what is bracketed in many texts should be a span of '
-    'its own.')
+_MARKS = ('Parts in ⟦brackets⟧ matter most to the answer: what is bracketed in many texts should be a span '
+    'of its own.')
 
 def _shown(prompts, marks): # the prompts as a list, with the characters in `marks` bracketed
     out = []
