@@ -1,10 +1,10 @@
 """Scores of every edge at every position: ours, TransformerLens, and one run of the model there and back.
 
-GPT-2 small's shape with random weights, prompts of 17 random tokens in 9 spans, the difference of two logits read
-after the last token. First how long all position-aware scores take, crossing edges included, by token and by span, in
-units of one forward and one backward (to the embeddings alone; and, as training would, to the weights too), and how
-much memory. Then the same-position edges of TransformerLens, which has no crossing ones, one prompt, gradients at the
-counterfactual as it takes them: both must say the same."""
+GPT-2 small's shape with random weights, prompts of 17 random tokens in 9 spans, the difference of two logits
+read after the last token. First how long all position-aware scores take, crossing edges included, by token and by
+span, in units of one forward and one backward (to the embeddings alone; and, as training would, to the
+weights too), and how much memory. Then the same-position edges of TransformerLens, which has no crossing
+ones, one prompt, gradients at the counterfactual as it takes them: both must say the same."""
 import argparse, copy, os, resource, statistics, time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -46,7 +46,8 @@ def lens(model, clean, corrupt, tokenizer):
     "TransformerLens' scores, `{(writer, reader): score}`, and their time"
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.tools.analysis import attribution_patching as tl
-    bridge = TransformerBridge.boot_transformers('gpt2', hf_model=copy.deepcopy(model), tokenizer=tokenizer, device='cpu')
+    bridge = TransformerBridge.boot_transformers('gpt2', hf_model=copy.deepcopy(model), tokenizer=tokenizer,
+        device='cpu')
     bridge.eval()
     config = tl.EdgeAttributionConfig(granularity='edge')
     run = lambda: tl.attribution_patch(bridge, clean, corrupt, lambda o: difference(o[:, -1])[0], config)
@@ -68,7 +69,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--layers', type=int, default=12)
     p.add_argument('--tokens', type=int, default=17)
-    p.add_argument('--prompts', type=int, nargs='+', default=[1, 16], help='prompts scored together')
+    p.add_argument('--prompts', type=int, nargs='+', default=[1, 8], help='prompts scored together')
     p.add_argument('--repeats', type=int, default=9)
     p.add_argument('--alone', action='store_true', help='without TransformerLens')
     a = p.parse_args()
@@ -85,21 +86,22 @@ def main():
             ours = lambda: attribute(lm, clean, corrupt, difference, schema=schema)
             least, unit, mine = ratios(ours, lambda: there_and_back(model, clean, False), a.repeats)
             full = ratios(ours, lambda: there_and_back(model, clean, True), max(3, a.repeats//3))[0]
-            print(f'{n} prompt(s), {what}: {mine*1e3:.0f} ms, there and back {unit*1e3:.0f} ms: ratio {least:.2f} '
-                f'(with the weights\' gradients {full:.2f}); asked for: at most 3', flush=True)
-        print(f'{n} prompt(s): the process grew by {max(0, peak()-before)/1e9:.2f} GB, with the runs that are the unit; '
-            'asked for: at most 2', flush=True)
+            print(f'{n} prompt(s), {what}: {mine*1e3:.0f} ms, there and back {unit*1e3:.0f} ms: '
+                f'ratio {least:.2f} (with weights {full:.2f}); asked for: at most 3', flush=True)
+        print(f'{n} prompt(s): the process grew by {max(0, peak()-before)/1e9:.2f} GB, with the runs '
+            'that are the unit; asked for: at most 2', flush=True)
     if not a.alone: against_lens(lm, a)
 
 def against_lens(lm, a):
     clean, corrupt = torch.randint(0, 50257, (2, 1, a.tokens))
-    ours = lambda: attribute(lm, clean, corrupt, difference, 'eap', schema='tokens', grad_at='corrupt', metric_sign=-1)
+    kw = dict(schema='tokens', grad_at='corrupt', metric_sign=-1)
+    ours = lambda: attribute(lm, clean, corrupt, difference, 'eap', **kw)
     edges, theirs = lens(lm.model, clean, corrupt, lm.tokenizer)
     scores, mine = min((timed(ours) for _ in range(3)), key=lambda o: o[1])
     both = timed(lambda: attribute(lm, clean, corrupt, difference))[1]
     worst, largest = gap(edges, scores)
-    print(f'{len(edges)} edges within positions: TransformerLens {theirs:.2f} s, ours {mine:.2f} s (with all that cross '
-        f'{both:.2f} s): {theirs/mine:.1f} times faster ({theirs/both:.1f}); asked for: 5; largest difference {worst:.1e} of '
-        f'{largest:.2f}; load {os.getloadavg()[0]:.1f} after')
+    print(f'{len(edges)} edges within positions: TransformerLens {theirs:.2f} s, ours {mine:.2f} s (with all '
+        f'that cross {both:.2f} s): {theirs/mine:.1f} times faster ({theirs/both:.1f}); asked for: 5; '
+        f'largest difference {worst:.1e} of {largest:.2f}; load {os.getloadavg()[0]:.1f} after')
 
 if __name__ == '__main__': main()

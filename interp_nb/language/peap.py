@@ -134,7 +134,7 @@ def _watching(lm, seen, grad, inside):
         if len(x)!=1: raise RuntimeError(
             f'{what} of layer {l} was reached {len(x)} times in a forward, not once: scores would mislead')
 
-# %% ../../nbs/language/04_peap.ipynb #29cf3cb7
+# %% ../../nbs/language/04_peap.ipynb #c52be3f7
 class _Pass:
     "One forward, and what the scores need of it; with a `metric` also its gradients"
     def __init__(self, lm, tokens, inside, index=None, metric=None, graph=None, embed=None):
@@ -144,7 +144,8 @@ class _Pass:
         sites += [Site('resid_post', lm.n_layers-1)]*grad
         patch = None if embed is None else {Site('embed'): embed}
         with torch.set_grad_enabled(grad), _watching(lm, seen, grad, inside):
-            run = lm.run(tokens, sites, patch, grad or None, stop=None if grad else lm.n_layers-1, logits=index)
+            stop = None if grad else lm.n_layers-1
+            run = lm.run(tokens, sites, patch, grad or None, stop=stop, logits=index)
             self.values = {(s.kind, s.layer):x for s,x in run.values.items()}
             self.values |= {k:x[0] for k,x in seen.items()}
             if grad: self._differentiate(run.logits, metric)
