@@ -1,8 +1,8 @@
 """Scores of every edge at every position: ours, TransformerLens, and one run of the model there and back.
 
 GPT-2 small's shape with random weights, prompts of 17 random tokens in 9 spans, the difference of two logits
-read after the last token. First how long all position-aware scores take, crossing edges included, by token and by
-span, in units of one forward and one backward (to the embeddings alone; and, as training would, to the
+read after the last token. First how long all position-aware scores take, crossing edges included, by token
+and by span, in units of one forward and one backward (to the embeddings alone; and, as training would, to the
 weights too), and how much memory. Then the same-position edges of TransformerLens, which has no crossing
 ones, one prompt, gradients at the counterfactual as it takes them: both must say the same."""
 import argparse, copy, os, resource, statistics, time
