@@ -177,18 +177,27 @@ _taps = {} # attention module -> {kind: function}, while a run looks inside
 
 def _attention(module, query, key, value, attention_mask, scaling=None, dropout=0., softcap=None, **kw):
     "Attention as the eager one computes it, letting taps see q, k, v `(b, H, p, d_head)` and the pattern"
-    tap = lambda kind, x: _taps[module][kind](x) if kind in _taps.get(module, {}) else x
+    taps = _taps.get(module, {})
+    tap = lambda kind, x: taps[kind](x) if kind in taps else x
     query, key, value = tap('q', query), tap('k', key), tap('v', value)
-    n = query.shape[1]//key.shape[1]
-    keys, values = (key, value) if n==1 else (o.repeat_interleave(n, 1) for o in (key, value))
-    scores = query@keys.transpose(2, 3) * (query.shape[-1]**-.5 if scaling is None else scaling)
-    if softcap is not None: scores = (scores/softcap).tanh()*softcap
-    if attention_mask is not None: scores = scores + attention_mask
-    wide = torch.promote_types(scores.dtype, torch.float32)
-    pattern = tap('pattern', scores.softmax(-1, dtype=wide).to(query.dtype))
+    def score(query, key): # before the mask
+        x = query@_each(key, query).transpose(2, 3) * (query.shape[-1]**-.5 if scaling is None else scaling)
+        return x if softcap is None else (x/softcap).tanh()*softcap
+    def soft(x): # the pattern of such scores
+        x = x if attention_mask is None else x + attention_mask
+        return x.softmax(-1, dtype=torch.promote_types(x.dtype, torch.float32)).to(query.dtype)
+    tap('score', score)
+    if 'attend' in taps:
+        return taps['attend'](query, key, value, score, soft).transpose(1, 2).contiguous(), None
+    pattern = tap('pattern', soft(score(query, key)))
     pattern = nn.functional.dropout(pattern, dropout, module.training)
-    return (pattern@values).transpose(1, 2).contiguous(), pattern
+    return (pattern@_each(value, query)).transpose(1, 2).contiguous(), pattern
 
+def _each(x, query): # keys or values, one for each query head
+    n = query.shape[1]//x.shape[1]
+    return x if n==1 else x.repeat_interleave(n, 1)
+
+# %% ../../nbs/core/12_lm.ipynb #a71e5c0d
 @contextmanager
 def _our_attention(model):
     "Inside, a model's attention is ours"
