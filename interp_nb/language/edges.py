@@ -46,7 +46,7 @@ class Edges:
         m = m[k, self.where[..., None], self.where[:, :, None]] # (K, b, p, p, 3, H)
         return m.permute(4, 0, 1, 5, 2, 3).flatten(1, 2)
 
-# %% ../../nbs/language/045_edges.ipynb #13bb6fb7
+# %% ../../nbs/language/045_edges.ipynb #d332fcd0
 @dataclass
 class Source:
     "What takes the place of what is cut, for `b` prompts of `p` tokens"
@@ -56,6 +56,9 @@ class Source:
 
     def rows(self, rows): # some prompts
         return Source(self.writes[rows], [[o[rows] for o in l] for l in self.qkv], self.logits[rows])
+
+    def plus(self, o): # the sum of two
+        return Source(self.writes+o.writes, [[a+b for a,b in zip(x, y)] for x,y in zip(self.qkv, o.qkv)], self.logits)
 
     def map(self, f): # `f` of everything that `(b, p, …)` holds
         def heads(x): return f(x.transpose(1, 2)).transpose(1, 2)
@@ -75,7 +78,7 @@ def source(
     qkv = [[run[Site(k, l)].transpose(1, 2) for k in 'qkv'] for l in L]
     return Source(torch.cat(writes, 2), qkv, run.logits)
 
-# %% ../../nbs/language/045_edges.ipynb #8a889ff3
+# %% ../../nbs/language/045_edges.ipynb #1eb67700
 class _Cutter:
     "The state of one forward in which edges are cut"
     def __init__(self, lm, edges, source):
@@ -86,6 +89,10 @@ class _Cutter:
 
     def wrote(self, first, now): # what the writers from `first` on wrote, `(K*b, p, n, d)`
         self.D[:, :, first:first+now.shape[2]] -= now
+
+    def needed(self, writer): # tokens at which anyone reads a writer, `(K*b, p)`
+        m = nn.functional.pad(self.edges.same[:, :, writer].any(-1), (0, 1), value=True)
+        return m[torch.arange(len(m), device=m.device)[:, None, None], self.edges.where].flatten(0, 1)
 
     def read(self, x, n, readers): # what each of `readers` is given for `x`, `(K*b, p, readers, d)`; where it differs
         cut = self.edges.cut(n, readers)
@@ -100,11 +107,16 @@ class _Cutter:
         self.fired[name] = 0
         return (module.register_forward_pre_hook if before else module.register_forward_hook)(hook)
 
-# %% ../../nbs/language/045_edges.ipynb #5a4a55c1
+# %% ../../nbs/language/045_edges.ipynb #dab0ae92
 def _joined(lm, heads):
     "Queries, keys and values `(…, heads, d_head)` as the module made them that makes all of `heads`"
     if lm.family=='gpt_neox': return torch.stack(heads, -2).flatten(-3)
     return torch.cat(heads, -2).flatten(-2)
+
+def _bias(module, given): # of a projection, read or by asking
+    if hasattr(module, 'base_layer') or not isinstance(getattr(module, 'bias', None), Tensor):
+        return module.forward(given.new_zeros(1, given.shape[-1]))[0]
+    return module.bias
 
 def _made(c, layer, kind, x, old, W, bias):
     "Queries, keys or values that each head makes of its own residual, where that is not `x`"
@@ -123,7 +135,7 @@ def _reading(c, layer):
     for module in dict.fromkeys(m for m,_ in found.values()):
         kinds = [k for k,(m,_) in found.items() if m is module]
         def make(given, out, module=module, kinds=kinds):
-            W, bias = read_weights(c.lm.model, layer, out), module.forward(given.new_zeros(1, given.shape[-1]))[0]
+            W, bias = read_weights(c.lm.model, layer, out), _bias(module, given)
             return _joined(c.lm, [_made(c, layer, k, x[0], found[k][1](out), W[k], found[k][1](bias)) for k in kinds])
         yield c.hook((layer, kinds[0]), module, make)
 
@@ -161,7 +173,7 @@ def _attend(c, layer):
     c.fired[layer, 'attend'] = 0
     return attend
 
-# %% ../../nbs/language/045_edges.ipynb #3d09c7b6
+# %% ../../nbs/language/045_edges.ipynb #3b0f9f99
 @contextmanager
 def _cutting(lm, edges, source):
     "Inside, each reader of the model is given only what the edges that stay bring it"
@@ -176,6 +188,7 @@ def _cutting(lm, edges, source):
             mlp = c.hook((l, 'mlp'), p.reads[1], _given(c, g.before(l, 'mlp'), g.reader(l, 'mlp')), True)
             for o in (mlp, *_reading(c, l), *_writing(c, l)): undo.callback(o.remove)
             undo.enter_context(_inside(c, p.attn, l))
+            undo.enter_context(_sparse(p.mlp, c.needed(g.writer(l))))
         yield
     if odd := [o for o,n in c.fired.items() if n!=1]:
         raise RuntimeError(f'{odd[0]} was reached {c.fired[odd[0]]} times in a forward, not once: edges were not cut')
@@ -190,6 +203,19 @@ def _inside(c, attn, layer):
     finally:
         _taps.pop(attn, None)
         if old: attn.num_key_value_heads = old
+@contextmanager
+def _sparse(mlp, tokens):
+    "Inside, an MLP computes at some tokens alone, and gives zero at the others"
+    old, forward = vars(mlp).get('forward'), mlp.forward
+    def some(x):
+        out = torch.zeros_like(x)
+        if tokens.any(): out[tokens] = forward(x[tokens][None])[0]
+        return out
+    if not tokens.all(): mlp.forward = some
+    try: yield
+    finally:
+        vars(mlp).pop('forward', None)
+        if old is not None: mlp.forward = old
 
 # %% ../../nbs/language/045_edges.ipynb #fde42af8
 @torch.no_grad()
