@@ -331,7 +331,7 @@ def areas(
     length = x[-1]-x[0] or np.nan
     return out | {'log CPR': np.trapezoid(f, x)/length, 'log CMD': np.trapezoid(abs(1-f), x)/length}
 
-# %% ../../nbs/language/05_circuits.ipynb #c078d44a
+# %% ../../nbs/language/05_circuits.ipynb #f5d87ffa
 class _Case:
     "Prompts, their replacements and a metric, ready for any circuits"
     def __init__(self, lm, clean, corrupt, metric, ablation, schema, pos, budget):
@@ -344,6 +344,7 @@ class _Case:
         self.other = self.tokens if corrupt is None else lm.tokens(corrupt).padded('right')
         _aligned(self.tokens.mask, self.other.mask)
         self.index = (lm.position(raw, pos)-self.shift)[:, 0]
+        if isinstance(schema, dict): schema = {k:v.to(lm.device)-self.shift for k,v in schema.items()}
         self.schema, self.known = schema, {('all',): self.tokens.mask.long()-1}
 
     def members(self, places): # of these places, `(b, p)`
@@ -352,7 +353,7 @@ class _Case:
             schema = 'tokens' if self.schema is None and tokens else self.schema
             if schema is None: raise ValueError(f'the circuit has the places {", ".join(places)}: '
                 'say with schema= where they are in these prompts')
-            names, found = _places(self.lm, self.tokens, schema, self.shift)
+            names, found = _places(self.lm, self.tokens, schema)
             if names!=places: raise ValueError(f'the schema has the places {", ".join(names)}, the circuit {", ".join(places)}')
             self.known[places] = found
         return self.known[places]
