@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'Circuit', 'crossing', 'full', 'empty', 'counts', 'size', 'pruned', 'order', 'search', 'dealt',
            'Faithfulness', 'faithfulness', 'areas']
 
-# %% ../../nbs/language/05_circuits.ipynb #d62c7670
+# %% ../../nbs/language/05_circuits.ipynb #50727a15
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import heapq
@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from ..core.effects import Effect, bootstrap
 from ..core.lm import LM, Site
 from .edges import Edges, Source, cut, source
-from .peap import EdgeScores, Graph, _keys, _places
+from .peap import EdgeScores, Graph, _keys
+from .schema import token_places
 
 # %% ../../nbs/language/05_circuits.ipynb #190439fd
 @dataclass(frozen=True, eq=False)
@@ -317,7 +318,7 @@ def _reached(measured, clean, ablated, share, level): # share of edges at which 
     if i==0: return x[0]
     return x[i-1] + (x[i]-x[i-1])*(level-f[i-1])/(f[i]-f[i-1])
 
-# %% ../../nbs/language/05_circuits.ipynb #f5d87ffa
+# %% ../../nbs/language/05_circuits.ipynb #1f74a850
 class _Case:
     "Prompts, their replacements and a metric, ready for any circuits"
     def __init__(self, lm, clean, corrupt, metric, ablation, schema, pos, budget):
@@ -339,7 +340,7 @@ class _Case:
             schema = 'tokens' if self.schema is None and tokens else self.schema
             if schema is None: raise ValueError(f'the circuit has the places {", ".join(places)}: '
                 'say with schema= where they are in these prompts')
-            names, found = _places(self.lm, self.tokens, schema)
+            names, found = token_places(self.lm, self.tokens, schema)
             if names!=places: raise ValueError(f'the schema has the places {", ".join(names)}, the circuit {", ".join(places)}')
             self.known[places] = found
         return self.known[places]
