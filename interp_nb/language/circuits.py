@@ -6,13 +6,14 @@
 __all__ = ['METHODS', 'Circuit', 'crossing', 'full', 'empty', 'counts', 'size', 'pruned', 'order', 'search', 'dealt',
            'Faithfulness', 'faithfulness', 'areas']
 
-# %% ../../nbs/language/05_circuits.ipynb #50727a15
+# %% ../../nbs/language/05_circuits.ipynb #ab4e1b2f
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import heapq
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -169,21 +170,24 @@ def _worth(scores, by): # what the search wants large, of every edge
     worth = flat.abs() if by=='size' else -flat*scores.info.get('metric_sign', 1)
     return worth.masked_fill(~there, -torch.inf), there
 
-# %% ../../nbs/language/05_circuits.ipynb #9e88a228
+# %% ../../nbs/language/05_circuits.ipynb #636a21f7
 class _Search:
     "Best-first search from the logits to the embedding"
     def __init__(self, scores, worth):
-        g, self.S = scores.graph, len(scores.places)
-        self.g, self.V, self.U, self.H = g, len(g.readers), len(g.writers), g.n_heads
-        self.n = self.S*self.U*self.V
-        self.same = worth[:self.n].view(self.S, self.U, self.V).numpy()
-        self.cross = None if scores.cross is None else worth[self.n:].view(g.n_layers, 3, self.H, self.S, self.S).numpy()
-        self.columns, self.heap, self.seen = _columns(g).tolist(), [], set()
-        self.ids = None if self.cross is None else np.arange(self.cross.size).reshape(self.cross.shape)
+        g, self.S, self.U, self.V = scores.graph, len(scores.places), len(scores.graph.writers), len(scores.graph.readers)
+        self.g, self.n, self.heap, self.seen = g, self.S*self.U*self.V, [], set()
+        self.same, self.cross = worth[:self.n].view(self.S, self.U, self.V).numpy(), None
+        self.before, self.columns = g.mask.sum(0).tolist(), _columns(g).tolist()
+        if scores.cross is not None:
+            self.cross = worth[self.n:].view(g.n_layers, 3, g.n_heads, self.S, self.S).numpy()
+            self.ids = self.n + np.arange(self.cross.size).reshape(self.cross.shape)
 
-    def push(self, node, worth, ids): # a node and the edges into it, best first
-        if node in self.seen: return
+    def new(self, *node): # is it the first time?
+        if node in self.seen: return False
         self.seen.add(node)
+        return True
+
+    def push(self, worth, ids): # the edges into a node, of which the best may be next
         order = np.argsort(-worth, kind='stable')
         self.after((-worth[order]).tolist(), ids[order].tolist(), 0)
 
@@ -191,33 +195,36 @@ class _Search:
         if i < len(ids): heapq.heappush(self.heap, (worth[i], ids[i], worth, ids, i))
 
     def read(self, v, s): # a reader is in: so are the edges into it
-        n = int(self.g.mask[:, v].sum())
-        self.push(('r', v, s), self.same[s, :n, v], (s*self.U + np.arange(n))*self.V + v)
+        n = self.before[v]
+        if self.new('r', v, s): self.push(self.same[s, :n, v], (s*self.U + np.arange(n))*self.V + v)
 
-    def write(self, u, s): # a writer is in
-        if u==0: return
-        l, h = divmod(u-1, self.H+1)
-        if h==self.H: self.read(self.g.reader(l, 'mlp'), s)
-        elif self.cross is None:
-            for k,column in enumerate(self.columns[l]):
-                for at in ([s] if k==0 else range(s+1)): self.read(column[h], at)
-        else: self.push(('w', u, s), self.cross[l, :, h, s, :s+1].ravel(), self.n + self.ids[l, :, h, s, :s+1].ravel())
+# %% ../../nbs/language/05_circuits.ipynb #1635db98
+@patch
+def write(self:_Search, u, s): # a writer is in: so is what it reads
+    if u==0 or not self.new('w', u, s): return
+    l, h = divmod(u-1, self.g.n_heads+1)
+    if h==self.g.n_heads: self.read(self.g.reader(l, 'mlp'), s)
+    elif self.cross is not None: self.push(*(o[l, :, h, s, :s+1].ravel() for o in (self.cross, self.ids)))
+    else:
+        for k,column in enumerate(self.columns[l]):
+            for at in ([s] if k==0 else range(s+1)): self.read(column[h], at)
 
-    def found(self, e): # an edge is in: so is what it comes from
-        if e < self.n: return self.write(e//self.V % self.U, e//self.V//self.U)
-        at = np.unravel_index(e-self.n, self.cross.shape)
-        l, k, h, i, j = map(int, at)
-        self.read(self.columns[l][k][h], i if k==0 else j)
+@patch
+def found(self:_Search, e): # an edge is in: so is what it comes from
+    if e < self.n: return self.write(e//self.V % self.U, e//self.V//self.U)
+    l, k, h, i, j = map(int, np.unravel_index(e-self.n, self.cross.shape))
+    self.read(self.columns[l][k][h], i if k==0 else j)
 
-    def run(self, most): # edges in the order of their joining
-        for s in range(self.S): self.read(self.V-1, s)
-        out = []
-        while self.heap and len(out) < most:
-            _, e, *node, i = heapq.heappop(self.heap)
-            out.append(e); self.after(*node, i+1); self.found(e)
-        return out
+@patch
+def run(self:_Search, most): # edges in the order of their joining
+    for s in range(self.S): self.read(self.V-1, s)
+    out = []
+    while self.heap and len(out) < most:
+        _, e, *node, i = heapq.heappop(self.heap)
+        out.append(e); self.after(*node, i+1); self.found(e)
+    return out
 
-# %% ../../nbs/language/05_circuits.ipynb #a658849a
+# %% ../../nbs/language/05_circuits.ipynb #a11c94c2
 METHODS = 'best-first', 'top'
 
 def order(
@@ -233,6 +240,7 @@ def order(
     if method=='top': return worth.argsort(descending=True, stable=True)[:min(most, int(there.sum()))]
     return torch.tensor(_Search(scores, worth).run(most), dtype=torch.long)
 
+# %% ../../nbs/language/05_circuits.ipynb #557903e9
 def search(
     scores:EdgeScores, # From `attribute`
     sizes, # Edges to take before pruning: numbers, or shares of all edges in (0, 1]
@@ -245,9 +253,9 @@ def search(
     if bad := [s for s in sizes if not (0 < s <= 1 if isinstance(s, float) else 0 <= s <= total)]:
         raise ValueError(f'size {bad[0]}: a number of edges up to {total}, or a share of them in (0, 1]')
     n = [round(s*total) if isinstance(s, float) else int(s) for s in sizes]
-    found, out = order(scores, method, by, max(n)), []
+    found, out = order(scores, method, by, max([k for k in n if k < total], default=0)), []
     for s,k in zip(sizes, n):
-        flat = torch.zeros(same.numel() + (0 if cross is None else cross.numel()), dtype=torch.bool)
+        flat = torch.full([same.numel() + (0 if cross is None else cross.numel())], k==total)
         flat[found[:k]] = True
         out.append(pruned(Circuit(scores.graph, scores.places, *_shaped(flat, same, cross), f'{method} {s:g}')))
     return out

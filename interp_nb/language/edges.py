@@ -78,11 +78,13 @@ def source(
     qkv = [[run[Site(k, l)].transpose(1, 2) for k in 'qkv'] for l in L]
     return Source(torch.cat(writes, 2), qkv, run.logits)
 
-# %% ../../nbs/language/045_edges.ipynb #1eb67700
+# %% ../../nbs/language/045_edges.ipynb #9daf134a
 class _Cutter:
     "The state of one forward in which edges are cut"
-    def __init__(self, lm, edges, source):
+    def __init__(self, lm, edges, source, mask):
         self.lm, self.edges, self.graph, self.source, self.fired = lm, edges, edges.graph, source, {}
+        placed = edges.where.flatten(0, 1) >= 0
+        self.outside = bool((~placed & mask.bool() & (placed.cumsum(1) > 0)).any()) # a token at no place looks back
         self.D = self.repeat(source.writes) # replacement of each writer, soon less what it writes here
 
     def repeat(self, x): return x.repeat(len(self.edges), *[1]*(x.ndim-1))
@@ -90,14 +92,14 @@ class _Cutter:
     def wrote(self, first, now): # what the writers from `first` on wrote, `(K*b, p, n, d)`
         self.D[:, :, first:first+now.shape[2]] -= now
 
-    def needed(self, writer): # tokens at which anyone reads a writer, `(K*b, p)`
-        m = nn.functional.pad(self.edges.same[:, :, writer].any(-1), (0, 1), value=True)
+    def at(self, there): # a choice of places `(K, S)` as one of tokens `(K*b, p)`; where there is no place, True
+        m = nn.functional.pad(there, (0, 1), value=True)
         return m[torch.arange(len(m), device=m.device)[:, None, None], self.edges.where].flatten(0, 1)
 
-    def read(self, x, n, readers): # what each of `readers` is given for `x`, `(K*b, p, readers, d)`; where it differs
-        cut = self.edges.cut(n, readers)
+    def read(self, x, n, readers, at): # what each of `readers` is given for `x` at some tokens, `(t, readers, d)`; where it differs
+        cut = self.edges.cut(n, readers)[at]
         if not cut.any(): return None, None
-        return x.unsqueeze(2) + torch.einsum('rpnv,rpnd->rpvd', cut.to(x), self.D[:, :, :n]), cut.any(2)
+        return x[at].unsqueeze(1) + cut.to(x).transpose(1, 2)@self.D[:, :, :n][at], cut.any(1)
 
     def hook(self, name, module, f, before=False): # `f(given)` or `f(given, made)`, which must run once
         def hook(_, args, *out):
@@ -107,7 +109,7 @@ class _Cutter:
         self.fired[name] = 0
         return (module.register_forward_pre_hook if before else module.register_forward_hook)(hook)
 
-# %% ../../nbs/language/045_edges.ipynb #dab0ae92
+# %% ../../nbs/language/045_edges.ipynb #6e925a86
 def _joined(lm, heads):
     "Queries, keys and values `(…, heads, d_head)` as the module made them that makes all of `heads`"
     if lm.family=='gpt_neox': return torch.stack(heads, -2).flatten(-3)
@@ -118,28 +120,41 @@ def _bias(module, given): # of a projection, read or by asking
         return module.forward(given.new_zeros(1, given.shape[-1]))[0]
     return module.bias
 
-def _made(c, layer, kind, x, old, W, bias):
-    "Queries, keys or values that each head makes of its own residual, where that is not `x`"
+def _made(c, layer, kind, x, old, W, bias, at):
+    "Queries, keys or values that each head makes of its own residual, at the tokens where they are needed"
     n, size = c.graph.before(layer, kind), c.graph.kv if kind!='q' else c.graph.n_heads
-    given, differs = c.read(x, n, slice(first := c.graph.reader(layer, kind), first+size))
+    given, differs = c.read(x, n, slice(first := c.graph.reader(layer, kind), first+size), at)
     old, W, bias = (o.repeat_interleave(size//o.shape[-2], -2) for o in (old, W, bias))
     if given is None: return old
     norm = parts(c.lm.model, layer).reads[0]
     given = given if norm is None else norm.forward(given)
-    return torch.where(differs.unsqueeze(-1), torch.einsum('rphd,dhe->rphe', given, W) + bias, old)
+    new = old.clone()
+    new[at] = torch.where(differs.unsqueeze(-1), torch.einsum('thd,dhe->the', given, W) + bias, old[at])
+    return new
+
+def _needed(c, layer):
+    "Tokens whose queries, keys and values somebody looks up, three of `(K*b, p)`"
+    g, e = c.graph, c.edges
+    read = e.same[:, :, g.writer(layer, 0):g.writer(layer)].any(-1).transpose(1, 2)[:, None, :, :, None] # of a head, at i
+    if c.outside or parts(c.lm.model, layer).adds[0] is not parts(c.lm.model, layer).attn:
+        return [torch.ones_like(e.where, dtype=torch.bool).flatten(0, 1)]*3 # also where one norm follows all heads
+    S = e.same.shape[1]
+    inside = read.expand(-1, 3, -1, -1, S) & (True if e.cross is None else e.cross[:, layer])
+    return [c.at(o) for o in (inside[:, 0].any(-1).any(1), inside[:, 1].any(-2).any(1), inside[:, 2].any(-2).any(1))]
 
 def _reading(c, layer):
     "Hooks that give each head queries, keys and values of its own residual"
-    x, found = [], projections(c.lm.model, layer)
+    x, found, at = [], projections(c.lm.model, layer), dict(zip('qkv', _needed(c, layer)))
     yield c.hook((layer, 'residual'), parts(c.lm.model, layer).block, lambda now: x.__setitem__(slice(None), [now]), True)
     for module in dict.fromkeys(m for m,_ in found.values()):
         kinds = [k for k,(m,_) in found.items() if m is module]
         def make(given, out, module=module, kinds=kinds):
             W, bias = read_weights(c.lm.model, layer, out), _bias(module, given)
-            return _joined(c.lm, [_made(c, layer, k, x[0], found[k][1](out), W[k], found[k][1](bias)) for k in kinds])
+            return _joined(c.lm, [_made(c, layer, k, x[0], found[k][1](out), W[k], found[k][1](bias), at[k])
+                for k in kinds])
         yield c.hook((layer, kinds[0]), module, make)
 
-# %% ../../nbs/language/045_edges.ipynb #2d660c03
+# %% ../../nbs/language/045_edges.ipynb #4a8eb700
 def _writing(c, layer):
     "Hooks that note what each head and the MLP write"
     lm, g, p, z = c.lm, c.graph, parts(c.lm.model, layer), []
@@ -152,11 +167,14 @@ def _writing(c, layer):
     yield c.hook((layer, 'heads'), p.adds[0], heads)
     yield c.hook((layer, 'wrote'), p.adds[1], lambda given, made: c.wrote(g.writer(layer), made.unsqueeze(2)))
 
-def _given(c, n, reader):
-    "What a module is given when it is one reader"
+def _given(c, n, reader, at):
+    "What a module is given that is one reader, at the tokens where its output is needed"
     def give(x):
-        new, _ = c.read(x, n, slice(reader, reader+1))
-        return None if new is None else new.squeeze(2)
+        new, _ = c.read(x, n, slice(reader, reader+1), at)
+        if new is None: return None
+        out = x.clone()
+        out[at] = new.squeeze(1)
+        return out
     return give
 
 # %% ../../nbs/language/045_edges.ipynb #e7d6d192
@@ -188,22 +206,24 @@ def _sparse(mlp, tokens):
         vars(mlp).pop('forward', None)
         if old is not None: mlp.forward = old
 
-# %% ../../nbs/language/045_edges.ipynb #d0294af8
+# %% ../../nbs/language/045_edges.ipynb #31ba6909
 @contextmanager
-def _cutting(lm, edges, source):
-    "Inside, each reader of the model is given only what the edges that stay bring it"
-    c, g = _Cutter(lm, edges, source), edges.graph
+def _cutting(lm, edges, source, mask, index):
+    "Inside, each reader of the model is given only what the edges that stay bring it; logits are read at `index`"
+    c, g = _Cutter(lm, edges, source, mask), edges.graph
+    end = torch.zeros_like(mask).scatter(1, index, 1).bool()
     with ExitStack() as undo:
         undo.enter_context(_our_attention(lm.model))
         first = c.hook('input', parts(lm.model, 0).block, lambda x: c.wrote(0, x.unsqueeze(2)), True)
-        last = c.hook('logits', final_norm(lm.model), _given(c, len(g.writers), g.reader(0, 'logits')), True)
+        last = c.hook('logits', final_norm(lm.model), _given(c, len(g.writers), g.reader(0, 'logits'), end), True)
         for o in (first, last): undo.callback(o.remove)
         for l in range(lm.n_layers):
             p = parts(lm.model, l)
-            mlp = c.hook((l, 'mlp'), p.reads[1], _given(c, g.before(l, 'mlp'), g.reader(l, 'mlp')), True)
+            at = c.at(edges.same[:, :, g.writer(l)].any(-1)) # somebody reads the MLP there
+            mlp = c.hook((l, 'mlp'), p.reads[1], _given(c, g.before(l, 'mlp'), g.reader(l, 'mlp'), at), True)
             for o in (mlp, *_reading(c, l), *_writing(c, l)): undo.callback(o.remove)
             undo.enter_context(_inside(c, p.attn, l))
-            undo.enter_context(_sparse(p.mlp, c.needed(g.writer(l))))
+            undo.enter_context(_sparse(p.mlp, at))
         yield
     if odd := [o for o,n in c.fired.items() if n!=1]:
         raise RuntimeError(f'{odd[0]} was reached {c.fired[odd[0]]} times in a forward, not once: edges were not cut')
@@ -219,7 +239,7 @@ def _inside(c, attn, layer):
         _taps.pop(attn, None)
         if old: attn.num_key_value_heads = old
 
-# %% ../../nbs/language/045_edges.ipynb #fde42af8
+# %% ../../nbs/language/045_edges.ipynb #8f3ea6fe
 @torch.no_grad()
 def cut(
     lm:LM, # The model
@@ -231,5 +251,6 @@ def cut(
     "Run many circuits in one forward"
     tokens, K = lm.tokens(prompts), len(edges)
     rows = Tokens(tokens.ids.repeat(K, 1), tokens.mask.repeat(K, 1))
-    with lm._window(None, None, lm.position(tokens, pos).repeat(K, 1)), _cutting(lm, edges, source):
+    index = lm.position(tokens, pos).repeat(K, 1)
+    with lm._window(None, None, index), _cutting(lm, edges, source, rows.mask, index):
         return lm._forward(rows, use_cache=False).logits[:, 0].unflatten(0, (K, -1))
