@@ -1,9 +1,10 @@
 """Ten circuits in one pass against one at a time, and exact patching of many edges against a hook for each.
 
-GPT-2 small's shape with random weights, random tokens, spans of equal length. Circuits of ten sizes, 0.1 % to all of
-the edges, come from one search over position-aware scores, and from one over scores without positions. Time of
-evaluating all ten is given in units of the mean time of evaluating one: both include the clean and the counterfactual
-run, as every evaluation does. Then single edges cut for real, 64 a pass, against a forward with a hook for each."""
+GPT-2 small's shape with random weights, random tokens, spans of equal length. Circuits of ten sizes, 0.1 % to
+all of the edges, come from one search over position-aware scores, and from one over scores without positions.
+Time of evaluating all ten is given in units of the mean time of evaluating one: both include the clean and the
+counterfactual run, as every evaluation does. Then single edges cut for real, 64 a pass, against a forward with
+a hook for each."""
 import argparse, os, time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -40,8 +41,9 @@ def sizes(name, lm, circuits, clean, corrupt, spans, rounds):
         apart, alone = (alone-both).abs().max(), None
     for what,t in (('wall', best), ('processor', cpus)):
         ones = [t[i] for i in range(len(circuits))]
-        print(f'{name:<18} {what:<9} ten {t["ten"]*1e3:7.0f} ms, one {sum(ones)/len(ones)*1e3:6.0f} ms '
-            f'({min(ones)*1e3:.0f} to {max(ones)*1e3:.0f}): {t["ten"]/(sum(ones)/len(ones)):5.2f} x one, asked for: 3; '
+        print(f'{name:<18} {what:<9} ten {t["ten"]*1e3:7.0f} ms, '
+            f'one {sum(ones)/len(ones)*1e3:6.0f} ms ({min(ones)*1e3:.0f} to {max(ones)*1e3:.0f}): {t["ten"]/(sum(ones)/len(ones)):5.2f} x one, '
+            f'asked for: 3; '
             f'one after the other {sum(ones)/t["ten"]:.1f} x ten', flush=True)
     print(f'{"":<18} edges {[c.n_edges for c in circuits]}; largest difference {float(apart):.1e}', flush=True)
 
@@ -54,15 +56,18 @@ def edges(lm, scores, clean, corrupt, spans, n):
     def hooked():
         out = []
         for e in some:
-            def give(_, args, u=e//V % U): x = args[0].clone(); x[:, spans['last']] += delta[:, spans['last'], u]; return x, *args[1:]
+            def give(_, args, u=e//V % U, at=spans['last']):
+                x = args[0].clone()
+                x[:, at] += delta[:, at, u]
+                return x, *args[1:]
             handle = final_norm(lm.model).register_forward_pre_hook(give)
             try: out.append(read(lm.run(clean, logits=-1).logits)-base)
             finally: handle.remove()
         return torch.stack(out)
     ours, wall, cpu = timed(lambda: exact(lm, scores, some, clean, corrupt, read, schema=spans['all']), lm.device)
     want, wall2, cpu2 = timed(hooked, lm.device)
-    print(f'{len(some)} edges cut for real: {wall:.2f} s ({cpu:.2f} of processor), a hook each {wall2:.2f} s ({cpu2:.2f}): '
-        f'{wall2/wall:.1f} x ours; largest difference {(ours-want).abs().max():.1e}')
+    print(f'{len(some)} edges cut for real: {wall:.2f} s ({cpu:.2f} of processor), a hook each {wall2:.2f} s '
+        f'({cpu2:.2f}): {wall2/wall:.1f} x ours; largest difference {(ours-want).abs().max():.1e}')
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,12 +84,12 @@ def main():
     clean, corrupt = torch.randint(0, 50257, (2, a.prompts, a.tokens)).to(a.device)
     ends = [round(i*a.tokens/a.spans) for i in range(a.spans+1)]
     spans = {f's{i}': torch.tensor([[x, y]]*a.prompts) for i,(x,y) in enumerate(zip(ends, ends[1:]))}
-    print(f'{a.layers} layers, {a.prompts} x {a.tokens} tokens, {a.spans} spans, {a.device}, {torch.get_num_threads()} threads, '
-        f'load {os.getloadavg()[0]:.1f} before', flush=True)
+    print(f'{a.layers} layers, {a.prompts} x {a.tokens} tokens, {a.spans} spans, {a.device}, '
+        f'{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} before', flush=True)
     aware = attribute(lm, clean, corrupt, read, schema=spans)
     blind = attribute(lm, clean, corrupt, read, 'eap')
     found, wall, _ = timed(lambda: search(aware, SHARES), lm.device)
-    print(f'search over {aware.graph.n_edges()*a.spans} edges and {aware.cross.tril().count_nonzero()} crossing ones, all sizes: {wall:.2f} s')
+    print(f'search over {aware.graph.n_edges(a.spans)} edges, all sizes: {wall:.2f} s')
     sizes('with positions', lm, found, clean, corrupt, spans, a.rounds)
     sizes('without', lm, search(blind, SHARES), clean, corrupt, 'all', a.rounds)
     edges(lm, aware, clean, corrupt, dict(all=spans, last=slice(ends[-2], ends[-1])), a.edges)

@@ -6,7 +6,7 @@
 __all__ = ['edge_name', 'exact', 'Approximation', 'approximation', 'completeness', 'Minimality', 'minimality', 'salient_spans',
            'by_tokens', 'findings']
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #49fde181
+# %% ../../nbs/language/055_circuit_checks.ipynb #dc73cb4c
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import time
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.effects import Effect, Finding, bootstrap, finding
+from ..core.effects import Finding, bootstrap, finding
 from ..core.figures import curves
 from ..core.lm import LM
 from .circuits import Circuit, Faithfulness, crossing, dealt, faithfulness, full, search
@@ -23,7 +23,8 @@ from .circuits import _flat, _reached, _restored, _shaped, _worth
 from .patching import _spearman
 from .peap import EdgeScores, attribute
 from .schema import Annotation, AnnotationError, Schema, annotate, by_function, salience
-from .tasks import batch, greater_than, ioi, logit_difference, probability_difference, winobias
+from interp_nb.language.tasks import (batch, greater_than, ioi, logit_difference, probability_difference,
+    winobias)
 
 # %% ../../nbs/language/055_circuit_checks.ipynb #b372f61d
 def _with(c, edges, stay): # a circuit in which `edges` stay or go
@@ -46,7 +47,7 @@ def edge_name(
     "An edge in words"
     return EdgeScores._name(x, edge)
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #8f82866d
+# %% ../../nbs/language/055_circuit_checks.ipynb #04075078
 def exact(
     lm:LM, # The model
     x, # `EdgeScores`, or a `Circuit`, for its graph and places
@@ -60,7 +61,8 @@ def exact(
     "What cutting each edge alone does to the metric: what its score estimates"
     whole, edges, out = _whole(x), torch.as_tensor(edges).tolist(), []
     for i in range(0, len(edges), block):
-        f = faithfulness(lm, [_with(whole, [e], False) for e in edges[i:i+block]], clean, corrupt, metric, **kwargs)
+        f = faithfulness(lm, [_with(whole, [e], False) for e in edges[i:i+block]], clean, corrupt, metric,
+            **kwargs)
         out.append(f.measured-f.clean)
     return torch.cat(out)
 
@@ -83,7 +85,7 @@ class Approximation:
         e = np.sign(self.estimate.numpy(force=True))
         return bootstrap(self.exact.T, lambda x: (np.sign(x.mean(0))==e).mean(), unit='pair', **kwargs)
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #a1b875a7
+# %% ../../nbs/language/055_circuit_checks.ipynb #1a68aa42
 def approximation(
     lm:LM, # The model
     scores:EdgeScores, # To test
@@ -98,13 +100,14 @@ def approximation(
     "Measure the error of scores by cutting some edges for real"
     worth, there = _worth(scores, 'size')
     first = worth.argsort(descending=True, stable=True)[:int(there.sum())]
-    others = first[top:][torch.randperm(len(first[top:]), generator=torch.Generator().manual_seed(seed))[:random]]
+    others = first[top:][torch.randperm(len(first[top:]),
+        generator=torch.Generator().manual_seed(seed))[:random]]
     edges = torch.cat([first[:top], others])
     flat, _ = _flat(scores.graph, scores.same.cpu(), None if scores.cross is None else scores.cross.cpu())
     real = exact(lm, scores, edges, clean, corrupt, metric, **kwargs)*scores.info.get('metric_sign', 1)
     return Approximation(edges, flat[edges], real, min(top, len(first)))
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #388394d7
+# %% ../../nbs/language/055_circuit_checks.ipynb #5c4fc7a4
 def completeness(
     lm:LM, # The model
     circuit:Circuit, # To test
@@ -118,9 +121,11 @@ def completeness(
 )->Faithfulness: # Circuits without each subset, then the model without each
     "Take the same edges out of the circuit and out of the model: if it is complete, both suffer alike"
     g, mine = torch.Generator().manual_seed(seed), _all_of(circuit)
-    if not 0 < share < 1 or len(mine) < 2: raise ValueError(f'share={share} of {len(mine)} edges: part of a circuit is needed')
+    if not 0 < share < 1 or len(mine) < 2:
+        raise ValueError(f'share={share} of {len(mine)} edges: part of a circuit is needed')
     parts = [mine[torch.randperm(len(mine), generator=g)[:max(1, round(share*len(mine)))]] for _ in range(n)]
-    return faithfulness(lm, [_with(c, k, False) for c in (circuit, _whole(circuit)) for k in parts], clean, corrupt, metric, **kwargs)
+    return faithfulness(lm, [_with(c, k, False) for c in (circuit, _whole(circuit)) for k in parts], clean,
+        corrupt, metric, **kwargs)
 
 # %% ../../nbs/language/055_circuit_checks.ipynb #0d3e7f45
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Minimality:
     def p(self): "For each edge, how often an edge that is not there does as much, `(n,)`"; return (
         1+(self.null.abs()[None] >= self.effect.abs()[:, None]).sum(-1))/(1+len(self.null))
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #f102c96e
+# %% ../../nbs/language/055_circuit_checks.ipynb #264a65fc
 def minimality(
     lm:LM, # The model
     circuit:Circuit, # To test
@@ -152,18 +157,19 @@ def minimality(
     near = Circuit(c.graph, c.places, written[:, :, None] & read[:, None] & ~c.same,
         None if c.cross is None else crossing(replace(c, cross=None)) & ~c.cross)
     mine, others = some(_all_of(c)), some(_all_of(near))
-    made = [c, *(_with(c, [e], False) for e in mine.tolist()), *(_with(c, [e], True) for e in others.tolist())]
+    made = [c, *(_with(c, [e], False) for e in mine.tolist()),
+        *(_with(c, [e], True) for e in others.tolist())]
     f = faithfulness(lm, made, clean, corrupt, metric, **kwargs)
     moved = (f.score()[1:]-f.score()[0])
     return Minimality(mine, moved[:len(mine)], others, moved[len(mine):])
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #618f7942
+# %% ../../nbs/language/055_circuit_checks.ipynb #0e6368e7
 def salient_spans(
     lm:LM, # The model
     prompts, # Texts of as many tokens each
     metric:Callable, # From logits after each prompt `(b, V)` to `(b,)`
 )->Callable[[str], Annotation]: # Annotator for prompts of as many tokens
-    "A schema that nobody wrote: tokens whose gradient times embedding is above an even share get spans of their own"
+    "A schema that nobody wrote: tokens whose gradient times embedding is large get spans of their own"
     mean, t = salience(lm, prompts, metric).mean(0), lm.tokens(list(prompts))
     text = (t.offsets[0, :, 0] < t.offsets[0, :, 1]) # not a start token
     own = (mean > 1/len(mean))[text]
@@ -185,7 +191,7 @@ def by_tokens(
         return [(k, prompt[a:b]) for k,a,b in zip(schema.names, at, at[1:])]
     return by_function(schema, cut)
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #dfc32259
+# %% ../../nbs/language/055_circuit_checks.ipynb #3101b2af
 _SIZES = [.001, .002, .004, .007, .01, .015, .02, .03, .05, .1, .2, .5, 1.]
 
 _TASKS = dict(receiver=(lambda lm, n, seed: ioi(lm, n, seed=seed, order='ABBA', template=4), None),
@@ -204,19 +210,21 @@ class _Task:
         return attribute(self.lm, self.a.clean, self.a.corrupt, self.a.metric(self.f), method, schema=schema)
 
     def test(self, circuits, schema=None):
-        return faithfulness(self.lm, circuits, self.b.clean, self.b.corrupt, self.b.metric(self.f), schema=schema)
+        return faithfulness(self.lm, circuits, self.b.clean, self.b.corrupt, self.b.metric(self.f),
+            schema=schema)
 
     def spanned(self, annotator): # circuits of all sizes, by an annotator, tested
         one, two = (annotate(annotator, o).found for o in self.texts)
         return self.test(search(self.scores(schema=one), _SIZES), two)
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #3370b2a2
+# %% ../../nbs/language/055_circuit_checks.ipynb #be2d9857
 def _three(fs): # what a statistic needs of several results, as arrays to draw from together
     return tuple(np.asarray(o, float) for f in fs for o in (f.measured.T, f.clean, f.ablated))
 
 def _each(arrays): return [arrays[i:i+3] for i in range(0, len(arrays), 3)]
 
-def _area(share, *three, low=1e-3): # mean score over the logarithm of the share, from `low` to the whole model
+# mean score over the logarithm of the share, from `low` to the whole model
+def _area(share, *three, low=1e-3):
     f, x = np.asarray(_restored(*three)), np.log(np.clip(share, 1e-9, None))
     grid = np.linspace(np.log(low), 0, 60)
     return np.interp(grid, x, f, left=0.).mean()
@@ -242,7 +250,7 @@ def _better(some, others): # mean area of `some` less that of `others`
 def _score(fs, ks): # mean score of some circuits of each result
     return _boot(fs, lambda *arrays: np.mean([_restored(m[:, ks], c, a).mean() for m,c,a in _each(arrays)]))
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #0d39a591
+# %% ../../nbs/language/055_circuit_checks.ipynb #267568e1
 def _positions(tasks, aware, blind):
     "Do positions save edges?"
     control = [t.test(search(dealt(t.scores(schema=t.a.spans)), _SIZES), t.b.spans) for t in tasks.values()]
@@ -251,12 +259,15 @@ def _positions(tasks, aware, blind):
         {'with positions':aware, 'without':blind, 'dealt':dict(zip(tasks, control))}.items()}
     lines = {k: (x[x > 0], y[x > 0]) for k,(x,y) in lines.items()}
     return dict(claim='Circuits that tell positions apart need fewer edges for the same faithfulness.',
-        effect=_fewer(list(aware.values()), list(blind.values())), control=_fewer(control, list(blind.values())),
-        control_name='the same scores dealt to other edges between the same layers and types, at any position', above=0.,
-        figure=curves(lines, xlabel='share of all edges', ylabel='restored', logx=True, title=f'Who is the {first}?'),
+        effect=_fewer(list(aware.values()), list(blind.values())),
+            control=_fewer(control, list(blind.values())),
+        above=0.,
+        control_name='the same scores dealt to other edges between the same layers and types, anywhere',
+        figure=curves(lines, xlabel='share of all edges', ylabel='restored', logx=True,
+            title=f'Who is the {first}?'),
         note='powers of ten between the sizes at which 0.9 of the answer is there, mean of three tasks')
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #219d8bd8
+# %% ../../nbs/language/055_circuit_checks.ipynb #466e34b5
 def _schemas(tasks, aware):
     "Does a schema that nobody wrote do as well?"
     found = [t.spanned(salient_spans(t.lm, t.texts[0], t.a.metric(t.f))) for t in tasks.values()]
@@ -265,26 +276,27 @@ def _schemas(tasks, aware):
     return dict(claim='Automatic schemas give circuits as good as those of schemas made by hand.',
         effect=_better(found, hand), control=_better(control, hand),
         control_name='as many spans, cut at random', above=-.02,
-        note='mean score over the logarithm of the size, less that of the schema by hand; the automatic one is '
-            'cut where gradient times embedding is large, and no language model has a part in it')
+        note='mean score over the logarithm of the size, less that of the schema by hand; the automatic one '
+            'is cut where gradient times embedding is large, and no language model has a part in it')
 
 def _random_spans(task, seed):
     g, (t, n) = torch.Generator().manual_seed(seed), (task.a.clean, len(task.a.spans))
     length = int((t.offsets[0, :, 0] < t.offsets[0, :, 1]).sum())
     return by_tokens(task.lm, [0, *sorted((1+torch.randperm(length-1, generator=g)[:n-1]).tolist())], length)
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #a0f6fd66
+# %% ../../nbs/language/055_circuit_checks.ipynb #d60c361b
 def _controls(tasks, aware):
     "Do circuits drawn at random fail?"
     k, n = _SIZES.index(.05), 5
-    drawn = [t.test([search(dealt(t.scores(schema=t.a.spans), i), [_SIZES[k]])[0] for i in range(n)], t.b.spans)
+    drawn = [t.test([search(dealt(t.scores(schema=t.a.spans), i), [_SIZES[k]])[0] for i in range(n)],
+        t.b.spans)
         for t in tasks.values()]
-    return dict(claim='A circuit found by its scores does what the model does; one found by dealt scores does not.',
+    return dict(claim='A circuit found by its scores does what the model does; one by dealt scores does not.',
         effect=_score(list(aware.values()), [k]), control=_score(drawn, list(range(n))), above=.8,
-        control_name=f'{n} circuits found in the same way from scores dealt between the same layers and types',
+        control_name=f'{n} circuits found in the same way from scores dealt within layers and types',
         note=f'score of the circuit that {_SIZES[k]:.0%} of the edges give, mean of three tasks')
 
-# %% ../../nbs/language/055_circuit_checks.ipynb #b5ee831b
+# %% ../../nbs/language/055_circuit_checks.ipynb #7c23da27
 def findings(
     fast:bool=True, # 24 prompts to find circuits on and as many to test them; otherwise 96
 )->list[Finding]:
@@ -293,7 +305,8 @@ def findings(
     tasks = {k: _Task(lm, k, 24 if fast else 96) for k in _TASKS}
     aware = {k: t.test(search(t.scores(schema=t.a.spans), _SIZES), t.b.spans) for k,t in tasks.items()}
     blind = {k: t.test(search(t.scores('eap'), _SIZES)) for k,t in tasks.items()}
-    jobs = [lambda: _positions(tasks, aware, blind), lambda: _schemas(tasks, aware), lambda: _controls(tasks, aware)]
+    jobs = [lambda: _positions(tasks, aware, blind), lambda: _schemas(tasks, aware),
+        lambda: _controls(tasks, aware)]
     shared = (time.perf_counter()-start)/len(jobs)
     for job in jobs:
         start, made = time.perf_counter(), job()

@@ -6,17 +6,15 @@
 __all__ = ['MIB_SIZES', 'save_circuits', 'load_circuits', 'read_eap_ig', 'write_eap_ig', 'write_mib', 'read_mib', 'dot', 'svg',
            'crossing_maps', 'CircuitExplorer', 'explore']
 
-# %% ../../nbs/language/06_circuit_files.ipynb #f8dce0c0
+# %% ../../nbs/language/06_circuit_files.ipynb #9cbf17bd
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
-import hashlib, io, json
+import hashlib, json
 
 import anywidget
 import torch
 import traitlets as T
-from fastcore.basics import patch
-from torch import Tensor
 
 from ..core.figures import PALETTE, heatmap
 from ..core.hub import write_atomic
@@ -24,7 +22,7 @@ from ..core.widgets import _css, _frozen
 from .circuits import Circuit, crossing, search
 from .peap import EdgeScores, Graph
 
-# %% ../../nbs/language/06_circuit_files.ipynb #42625945
+# %% ../../nbs/language/06_circuit_files.ipynb #0a17eaa0
 def save_circuits(
     path:str|Path, # File, `.safetensors`
     circuits:list, # `Circuit`s
@@ -32,7 +30,8 @@ def save_circuits(
 ):
     "Write circuits, with their names and places"
     from safetensors.torch import save
-    about = dict(info=info, circuits=[dict(name=c.name, places=c.places, graph=asdict(c.graph)) for c in circuits])
+    about = dict(info=info, circuits=[dict(name=c.name, places=c.places, graph=asdict(c.graph))
+        for c in circuits])
     tensors = {f'{i}.{k}': getattr(c, k).cpu().contiguous() for i,c in enumerate(circuits)
         for k in ('same', 'cross') if getattr(c, k) is not None}
     write_atomic(path, save(tensors, {'circuits': json.dumps(about)}))
@@ -45,20 +44,23 @@ def load_circuits(
     with safe_open(path, 'pt') as f:
         if 'circuits' not in (f.metadata() or {}): raise ValueError(f'{path} holds no circuits')
         about, tensors = json.loads(f.metadata()['circuits']), {k: f.get_tensor(k) for k in f.keys()}
-    return [Circuit(Graph(**o['graph']), tuple(o['places']), tensors[f'{i}.same'], tensors.get(f'{i}.cross'), o['name'])
+    return [Circuit(Graph(**o['graph']), tuple(o['places']), tensors[f'{i}.same'],
+        tensors.get(f'{i}.cross'), o['name'])
         for i,o in enumerate(about['circuits'])], about['info']
 
-# %% ../../nbs/language/06_circuit_files.ipynb #523b1fe1
+# %% ../../nbs/language/06_circuit_files.ipynb #2775da1b
 def _cfg_graph(path, cfg, kv=None): # the graph of an EAP-IG file
     need = 'n_layers', 'n_heads', 'parallel_attn_mlp', 'd_model'
     if not isinstance(cfg, dict) or (lost := [k for k in need if k not in cfg]):
-        raise ValueError(f'{path}: cfg has no {(lost if isinstance(cfg, dict) else need)[0]!r}; it is not a graph of EAP-IG')
+        raise ValueError(
+            f'{path}: cfg has no {(lost if isinstance(cfg, dict) else need)[0]!r}; is it a graph of EAP-IG?')
     L, H, d = (int(cfg[k]) for k in ('n_layers', 'n_heads', 'd_model'))
     return Graph(L, H, H, d, bool(cfg['parallel_attn_mlp']))
 
 def _from_json(path):
     d = json.loads(path.read_text(encoding='utf-8'))
-    if not isinstance(d, dict) or not {'cfg', 'edges'} <= d.keys(): raise ValueError(f'{path} has no cfg and edges')
+    if not isinstance(d, dict) or not {'cfg', 'edges'} <= d.keys():
+        raise ValueError(f'{path} has no cfg and edges')
     g = _cfg_graph(path, d['cfg'])
     rows, cols = ({k:i for i,k in enumerate(o)} for o in (g.writers, g.readers))
     scores, kept = torch.zeros(g.mask.shape), torch.zeros_like(g.mask)
@@ -66,18 +68,20 @@ def _from_json(path):
         a, _, b = name.partition('->')
         if a not in rows or b not in cols or not g.mask[rows[a], cols[b]]:
             raise ValueError(f'{path}: {name!r} is no edge of {g.n_layers} layers with {g.n_heads} heads')
-        if not isinstance(e, dict) or 'in_graph' not in e: raise ValueError(f'{path}: {name!r} does not say in_graph')
+        if not isinstance(e, dict) or 'in_graph' not in e:
+            raise ValueError(f'{path}: {name!r} does not say in_graph')
         scores[rows[a], cols[b]], kept[rows[a], cols[b]] = float(e.get('score') or 0.), bool(e['in_graph'])
     return g, scores, kept
 
-# %% ../../nbs/language/06_circuit_files.ipynb #dddaf318
+# %% ../../nbs/language/06_circuit_files.ipynb #8813ebce
 def _from_pt(path):
     d = torch.load(path, map_location='cpu', weights_only=True) # never a pickle of anything else
     if not isinstance(d, dict) or not {'cfg', 'edges_scores', 'edges_in_graph'} <= d.keys():
         raise ValueError(f'{path} has no cfg, edges_scores and edges_in_graph: it is not a graph of EAP-IG')
     g = _cfg_graph(path, d['cfg'])
     for k,own in (('src_nodes', g.writers), ('dst_nodes', g.readers)):
-        if k in d and tuple(d[k])!=own: raise ValueError(f'{path}: {k} are in another order than those of its cfg')
+        if k in d and tuple(d[k])!=own:
+            raise ValueError(f'{path}: {k} are in another order than those of its cfg')
     for k in ('edges_scores', 'edges_in_graph'):
         if tuple(d[k].shape)!=tuple(g.mask.shape): raise ValueError(
             f'{path}: {k} is {tuple(d[k].shape)}, and its cfg makes {tuple(g.mask.shape)}')
@@ -106,7 +110,7 @@ def write_eap_ig(
     if scores.graph!=circuit.graph: raise ValueError('the circuit and the scores are of different graphs')
     scores.save_eap_ig(path, circuit.same.any(0))
 
-# %% ../../nbs/language/06_circuit_files.ipynb #10e03ed1
+# %% ../../nbs/language/06_circuit_files.ipynb #0fe34564
 MIB_SIZES = .001, .002, .005, .01, .02, .05, .1, .2, .5
 
 def write_mib(
@@ -119,12 +123,14 @@ def write_mib(
     **kwargs, # As for `search`
 )->Path: # The folder with the files
     "Write a submission to the circuit track of MIB"
-    if form not in ('importances', 'circuits'): raise ValueError(f"form={form!r}: 'importances' or 'circuits' is right")
+    if form not in ('importances', 'circuits'):
+        raise ValueError(f"form={form!r}: 'importances' or 'circuits' is right")
     to = Path(folder)/f'{task}_{model}'
     to.mkdir(parents=True, exist_ok=True)
     if form=='importances': scores.save_eap_ig(to/f'importances{suffix}')
     else:
-        for s,c in zip(MIB_SIZES, search(scores, MIB_SIZES, **kwargs)): write_eap_ig(to/f'{s:g}{suffix}', c, scores)
+        for s,c in zip(MIB_SIZES, search(scores, MIB_SIZES, **kwargs)):
+            write_eap_ig(to/f'{s:g}{suffix}', c, scores)
     return to
 
 def read_mib(
@@ -136,7 +142,7 @@ def read_mib(
     if len(files)==1: return read_eap_ig(files[0])[0]
     return sorted((read_eap_ig(o)[1] for o in files), key=lambda c: c.n_edges)
 
-# %% ../../nbs/language/06_circuit_files.ipynb #35e967ce
+# %% ../../nbs/language/06_circuit_files.ipynb #73430d61
 KINDS = dict(q=PALETTE[0], k=PALETTE[1], v=PALETTE[2], mlp=PALETTE[3], logits='#1f2937')
 
 def _listed(c, scores): # edges as `(from, to, kind, score, words)`; nodes are `(name, place)`
@@ -154,9 +160,10 @@ def _listed(c, scores): # edges as `(from, to, kind, score, words)`; nodes are `
         if k==0: continue # a query's edges end where its head stands
         kv = h if not g.grouped else h*g.kv//g.n_heads
         x = None if cross is None else float(cross[l, k, h, i, j])
-        yield (f'a{l}.h{kv}<{"qkv"[k]}>', j), (f'a{l}.h{h}', i), 'qkv'[k], x, f'a{l}.h{h}<{"qkv"[k]}> {P[i]} ← {P[j]}'
+        yield (f'a{l}.h{kv}<{"qkv"[k]}>', j), (f'a{l}.h{h}',
+            i), 'qkv'[k], x, f'a{l}.h{h}<{"qkv"[k]}> {P[i]} ← {P[j]}'
 
-# %% ../../nbs/language/06_circuit_files.ipynb #d4068c0d
+# %% ../../nbs/language/06_circuit_files.ipynb #7d475527
 def dot(
     circuit:Circuit, # What to draw
     scores:EdgeScores|None=None, # Widths of the edges; of the same graph and places
@@ -168,14 +175,17 @@ def dot(
     label = lambda node: quote(node[0] + f' @ {circuit.places[node[1]]}'*many)
     edges = list(_listed(circuit, scores))
     top = max((abs(x) for *_,x,_ in edges if x is not None), default=0) or 1.
-    out = [f'digraph {quote(name)} {{', '  rankdir=BT; node [shape=box, style=rounded, fontname="sans-serif"];']
+    out = [f'digraph {quote(name)} {{',
+        '  rankdir=BT; node [shape=box, style=rounded, fontname="sans-serif"];']
     for a,b,kind,x,words in edges:
         width = 1. if x is None else .5+3.5*(abs(x)/top)**.5
-        out.append(f'  {label(a)} -> {label(b)} [color={quote(KINDS[kind])}, penwidth={width:.2f}, tooltip={quote(words)}];')
+        out.append(f'  {label(a)} -> {label(b)} [color={quote(KINDS[kind])}, penwidth={width:.2f}, '
+            f'tooltip={quote(words)}];')
     return '\n'.join([*out, '}'])
 
-# %% ../../nbs/language/06_circuit_files.ipynb #ec8d008f
-def _row(g, name): # 0 for the embedding, then a layer's keys and values, its heads, its MLP; at the end the logits
+# %% ../../nbs/language/06_circuit_files.ipynb #608567a0
+# 0 for the embedding, then a layer's keys and values, its heads, its MLP; at the end the logits
+def _row(g, name):
     if name=='input': return 0
     if name=='logits': return 3*g.n_layers+1
     l = int(name[1:].split('.')[0])
@@ -195,82 +205,96 @@ def _laid(c, edges, step=26, gap=30): # `(x, y)` of each node; left edge and wid
             at[name, s] = lefts[s] + widths[s]*(i+.5)/len(names), height-44 - gap*r
     return at, list(zip(lefts, widths)), height
 
-# %% ../../nbs/language/06_circuit_files.ipynb #14a0e4cd
+# %% ../../nbs/language/06_circuit_files.ipynb #c5302511
 def _edge_svg(p, q, kind, x, top, against, words): # one edge with its words
     (x1, y1), (x2, y2) = p, q
     size = 1. if x is None else .6+3.4*(abs(x)/top)**.5
     crossing, bow = abs(x2-x1) > 60 and y1-y2 < 40, .16*max(0, y1-y2-40)*(1 if kind=='logits' else -1)
-    ends = (x1+.35*(x2-x1), y1+14, x2-.15*(x2-x1), y2+26) if crossing else (x1+bow, (y1+y2)/2, x2+bow, (y1+y2)/2)
+    ends = (x1+.35*(x2-x1), y1+14, x2-.15*(x2-x1), y2+26) if crossing else (x1+bow, (y1+y2)/2, x2+bow,
+        (y1+y2)/2)
     bend = 'C' + ' '.join(f'{o:.0f}' for o in ends)
     said = words if x is None else f'{words}: {x:.3g}'
-    return (f'<path d="M{x1:.0f} {y1:.0f}{bend} {x2:.0f} {y2:.0f}" stroke="{KINDS[kind]}" stroke-width="{size:.1f}"'
+    return (f'<path d="M{x1:.0f} {y1:.0f}{bend} {x2:.0f} {y2:.0f}" stroke="{KINDS[kind]}" '
+        + f'stroke-width="{size:.1f}"'
         + ' stroke-dasharray="4 3"'*against + f'><title>{escape(said)}</title></path>')
 
 def _node_svg(name, place, x, y): # a node with its words
     short = name.split('.')[-1] if '.' in name else name
-    side, said = (9, 'inside') if '<' in name else (12, ''), f'{name} @ {place}'
+    said = f'{name} @ {place}'
     w = 8 if '<' in name else max(18, 7*len(short)+6)
-    text = '' if '<' in name else f'<text x="{x:.0f}" y="{y+4:.0f}">{escape(short)}</text>'
+    text = '' if '<' in name else f'<text stroke="none" x="{x:.0f}" y="{y+4:.0f}">{escape(short)}</text>'
     h, fill = (8, KINDS[name[-2]]) if '<' in name else (16, '#fff')
     return (f'<g><rect x="{x-w/2:.0f}" y="{y-h/2:.0f}" width="{w}" height="{h}" rx="4" fill="{fill}"/>{text}'
         f'<title>{escape(said)}</title></g>')
 
-# %% ../../nbs/language/06_circuit_files.ipynb #62262e60
+# %% ../../nbs/language/06_circuit_files.ipynb #61b1c8d6
+def _paper(circuit, columns, height, right, said): # what lies under a drawing: columns, layers, words
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {height}" width="{right:.0f}" '
+        'role="img" style="background:#fff;max-width:100%;height:auto" font-family="system-ui,sans-serif" '
+        f'font-size="10" fill="#1f2937"><title>{escape(said or "circuit")}</title>'
+        f'<text x="8" y="14" font-weight="bold">{escape(said)}</text>',
+        *(f'<text x="{46+38*i}" y="{height-4}" fill="{v}">{"MLP" if k=="mlp" else k}</text>'
+            for i,(k,v) in enumerate(KINDS.items()))]
+    for (x,w),name in zip(columns, circuit.places):
+        out.append(f'<rect x="{x}" y="22" width="{w}" height="{height-56}" fill="#f3f4f6"/>'
+            f'<text x="{x+w/2:.0f}" y="{height-18}" text-anchor="middle">{escape(str(name)[:w//6])}'
+            f'<title>{escape(str(name))}</title></text>')
+    for l in range(circuit.graph.n_layers):
+        out.append(f'<text x="6" y="{height-44-30*(3*l+2)+4}" fill="#6b7280">layer {l}</text>')
+    return out
+
+# %% ../../nbs/language/06_circuit_files.ipynb #31400ac3
 def svg(
     circuit:Circuit, # What to draw
     scores:EdgeScores|None=None, # Widths of the edges; of the same graph and places
     most:int=300, # Draw only the strongest so many
     title:str='', # Above it
 )->str: # Stands alone; words appear when the mouse rests on a part
-    "A circuit as layers by places: edges in colour, those that work against the answer dashed, crossing ones from place to place"
+    "A circuit as layers by places: crossing edges from place to place, those against the answer dashed"
     edges, sign = list(_listed(circuit, scores)), 1 if scores is None else scores.info.get('metric_sign', 1)
     edges.sort(key=lambda e: -abs(e[3] or 0.)); left_out = len(edges)-most; edges = edges[:most]
     at, columns, height = _laid(circuit, edges)
     top, right = max((abs(e[3]) for e in edges if e[3] is not None), default=0) or 1., sum(columns[-1])+8
     said = title + f' ({left_out} weaker edges are not drawn)'*(left_out > 0)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {height}" width="{right:.0f}" role="img" '
-        'style="background:#fff;max-width:100%;height:auto" font-family="system-ui,sans-serif" font-size="10" fill="#1f2937">',
-        f'<title>{escape(said or "circuit")}</title><text x="8" y="14" font-weight="bold">{escape(said)}</text>',
-        *(f'<text x="{46+38*i}" y="{height-4}" fill="{v}">{"MLP" if k=="mlp" else k}</text>' for i,(k,v) in enumerate(KINDS.items()))]
-    for (x,w),name in zip(columns, circuit.places):
-        out.append(f'<rect x="{x}" y="22" width="{w}" height="{height-56}" fill="#f3f4f6"/><text x="{x+w/2:.0f}" '
-            f'y="{height-18}" text-anchor="middle">{escape(str(name)[:w//6])}<title>{escape(str(name))}</title></text>')
-    for l in range(circuit.graph.n_layers):
-        out.append(f'<text x="6" y="{height-44-30*(3*l+2)+4}" fill="#6b7280">layer {l}</text>')
-    out.append('<g fill="none" stroke-opacity=".7">')
-    out += [_edge_svg(at[a], at[b], kind, x, top, x is not None and sign*x > 0, words) for a,b,kind,x,words in edges]
-    out.append('</g><g stroke="#374151" text-anchor="middle" stroke-width=".8">')
-    out += [_node_svg(name, circuit.places[s], *xy).replace('<text', '<text stroke="none"') for (name,s),xy in at.items()]
-    return ''.join([*out, '</g></svg>'])
+    paper = _paper(circuit, columns, height, right, said)
+    drawn = [_edge_svg(at[a], at[b], kind, x, top, x is not None and sign*x > 0, words)
+        for a,b,kind,x,words in edges]
+    nodes = [_node_svg(name, circuit.places[s], *xy) for (name,s),xy in at.items()]
+    return ''.join([*paper, '<g fill="none" stroke-opacity=".7">', *drawn,
+        '</g><g stroke="#374151" text-anchor="middle" stroke-width=".8">', *nodes, '</g></svg>'])
 
-# %% ../../nbs/language/06_circuit_files.ipynb #4a010f6a
+# %% ../../nbs/language/06_circuit_files.ipynb #67f47f24
 def crossing_maps(
     scores:EdgeScores, # With crossing edges
     layer:int, # From 0
     head:int, # Query head
 ): # matplotlib `Figure`
-    "What each pair of places does in one head: for queries, keys and values, to the row's place from the column's"
+    "What each pair of places does in one head, to the row's place from the column's: query, key and value"
     from matplotlib.figure import Figure
-    if scores.cross is None: raise ValueError('these scores have no crossing edges: make them with method="peap"')
+    if scores.cross is None:
+        raise ValueError('these scores have no crossing edges: make them with method="peap"')
     n, P = len(scores.places), list(scores.places)
     m = scores.cross[layer, :, head].cpu().clone()
     m[:, torch.ones(n, n).triu(1).bool()] = torch.nan
-    fig, limit = Figure(figsize=(7, min(3.2, 1.3+.22*n)), dpi=100, layout='constrained'), float(scores.cross.tril().abs().max()) or 1.
+    fig, limit = Figure(figsize=(7, min(3.2, 1.3+.22*n)), dpi=100,
+        layout='constrained'), float(scores.cross.tril().abs().max()) or 1.
     for ax,k,name in zip(fig.subplots(1, 3), range(3), ('query', 'key', 'value')):
-        heatmap(m[k], rows=P if k==0 else ['']*n, cols=P, ax=ax, limit=limit, title=name, label='score' if k==2 else '')
+        heatmap(m[k], rows=P if k==0 else ['']*n, cols=P, ax=ax, limit=limit, title=name, label='score'
+            if k==2 else '')
         ax.tick_params(axis='x', labelrotation=90)
         if k < 2: ax.images[0].colorbar.remove()
     fig.suptitle(f'a{layer}.h{head}')
     return fig
 
-# %% ../../nbs/language/06_circuit_files.ipynb #24a6d7cd
+# %% ../../nbs/language/06_circuit_files.ipynb #005f038c
 _js = '''
 function render({ model, el }) {
   el.replaceChildren(); el.classList.add("inb-frames", "inb-circuit"); el.setAttribute("role", "group");
   const slider = (i, names, draw) => {
     const row = document.createElement("label"), label = document.createElement("span");
     const input = document.createElement("input"), out = document.createElement("output");
-    Object.assign(input, { type: "range", min: 0, max: names.length - 1, step: 1, disabled: names.length < 2 });
+    Object.assign(input, { type: "range", min: 0, max: names.length - 1, step: 1 });
+    input.disabled = names.length < 2;
     input.addEventListener("keydown", e => e.stopPropagation());
     input.addEventListener("input", () => { const v = [...model.get("value")]; v[i] = +input.value;
       model.set("value", v); model.save_changes(); show(); });
@@ -282,16 +306,19 @@ function render({ model, el }) {
   const stage = document.createElement("div"), map = document.createElement("img");
   const drawing = text => document.importNode(
     new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
-  el.append(stage); slider(0, model.get("sizes"), k => stage.replaceChildren(drawing(model.get("drawings")[k])));
+  el.append(stage);
+  slider(0, model.get("sizes"), k => stage.replaceChildren(drawing(model.get("drawings")[k])));
   if (model.get("maps").length) { el.append(map);
-    slider(1, model.get("heads"), k => { map.src = model.get("maps")[k]; map.alt = model.get("heads")[k]; }); }
+    slider(1, model.get("heads"), k => {
+      map.src = model.get("maps")[k]; map.alt = model.get("heads")[k]; }); }
 }
 '''
 
-# %% ../../nbs/language/06_circuit_files.ipynb #9bfa593a
+# %% ../../nbs/language/06_circuit_files.ipynb #f54f6fc5
 class CircuitExplorer(anywidget.AnyWidget):
     "Circuits of several sizes to leaf through, and maps of heads below"
-    _esm, _css = _js + 'export default { render };', _css + '.inb-circuit div{grid-column:1/-1;overflow-x:auto}'
+    _esm = _js + 'export default { render };'
+    _css = _css + '.inb-circuit div{grid-column:1/-1;overflow-x:auto}'
     drawings = T.List(T.Unicode()).tag(sync=True) # SVG, one for each size
     sizes = T.List(T.Unicode()).tag(sync=True) # What the slider says
     maps = T.List(T.Unicode()).tag(sync=True) # Pictures, one for each head
@@ -307,16 +334,18 @@ class CircuitExplorer(anywidget.AnyWidget):
 
     def to_html(self)->str: # A fragment for any page
         "The same for a page that has neither kernel nor network"
-        s = json.dumps({k: getattr(self, k) for k in ('drawings', 'sizes', 'maps', 'heads', 'labels', 'value')})
+        s = json.dumps({k: getattr(self, k) for k in ('drawings', 'sizes', 'maps', 'heads', 'labels',
+            'value')})
         uid = hashlib.sha1((s := s.replace('<', '\\u003c')).encode()).hexdigest()[:8]
-        return (f'<div data-inb="{uid}" class="inb-frames inb-circuit"><div>{self.drawings[self.value[0]]}</div></div>'
+        return (f'<div data-inb="{uid}" class="inb-frames inb-circuit">'
+            f'<div>{self.drawings[self.value[0]]}</div></div>'
             f'<style>{self._css}</style><script type="module">{_js}{_frozen % (s, uid)}</script>')
 
     def _repr_mimebundle_(self, **kwargs):
         data, meta = super()._repr_mimebundle_(**kwargs)
         return {**data, 'text/html': self.to_html()}, meta
 
-# %% ../../nbs/language/06_circuit_files.ipynb #c5c99a58
+# %% ../../nbs/language/06_circuit_files.ipynb #a525e7ec
 def explore(
     circuits:list, # `Circuit`s, small ones first
     scores:EdgeScores|None=None, # Of the same graph and places
@@ -327,10 +356,12 @@ def explore(
     "An explorer of circuits"
     from interp_nb.core.figures import data_uri
     sizes = [f'{c.n_edges} edges' for c in circuits] if sizes is None else [str(o) for o in sizes]
-    if len(sizes)!=len(circuits) or not circuits: raise ValueError(f'{len(sizes)} sizes for {len(circuits)} circuits')
+    if len(sizes)!=len(circuits) or not circuits:
+        raise ValueError(f'{len(sizes)} sizes for {len(circuits)} circuits')
     best, H = [], circuits[0].graph.n_heads
     if scores is not None and scores.cross is not None:
         worth = scores.cross.tril().abs().sum((1, 3, 4)).flatten()
         best = [divmod(i, H) for i in worth.topk(min(heads, len(worth))).indices.tolist()]
-    return CircuitExplorer(drawings=[svg(c, scores, most) for c in circuits], sizes=sizes, heads=[f'a{l}.h{h}' for l,h in best],
+    return CircuitExplorer(drawings=[svg(c, scores, most) for c in circuits], sizes=sizes,
+        heads=[f'a{l}.h{h}' for l,h in best],
         maps=[data_uri(crossing_maps(scores, *o)) for o in best])

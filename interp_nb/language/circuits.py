@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'Circuit', 'crossing', 'full', 'empty', 'counts', 'size', 'pruned', 'order', 'search', 'dealt',
            'Faithfulness', 'faithfulness', 'areas']
 
-# %% ../../nbs/language/05_circuits.ipynb #ab4e1b2f
+# %% ../../nbs/language/05_circuits.ipynb #825de707
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import heapq
@@ -17,20 +17,20 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..core.effects import Effect, bootstrap
 from ..core.lm import LM, Site
-from .edges import Edges, Source, cut, source
+from .edges import Edges, cut, source
 from .peap import EdgeScores, Graph, _keys
 from .schema import token_places
 
-# %% ../../nbs/language/05_circuits.ipynb #190439fd
+# %% ../../nbs/language/05_circuits.ipynb #41c88efc
 @dataclass(frozen=True, eq=False)
 class Circuit:
     "A set of edges"
     graph:Graph # Writers and readers
     places:tuple # Names of spans or positions; `('all',)` where positions are not told apart
     same:Tensor # Edges from writer to reader at each place, booleans, `(S, U, V)`
-    cross:Tensor|None=None # Edges inside heads, to place i from place j, `(L, 3, H, i, j)`; None: see `crossing`
+    # Edges inside heads, to place i from place j, `(L, 3, H, i, j)`; None: see `crossing`
+    cross:Tensor|None=None
     name:str='' # For tables and drawings
     def __post_init__(self):
         g, S = self.graph, len(self.places)
@@ -45,9 +45,11 @@ class Circuit:
     def n_edges(self): "Edges between places; inside heads too, if they are told apart"; return int(
         self.same.sum()) + (0 if self.cross is None else int(self.cross.sum()))
 
-    def __repr__(self): return f'Circuit({self.name or ""}{": " if self.name else ""}{self.n_edges} edges, {len(self.places)} places)'
+    def __repr__(self):
+        return (f'Circuit({self.name or ""}{": " if self.name else ""}'
+            f'{self.n_edges} edges, {len(self.places)} places)')
 
-# %% ../../nbs/language/05_circuits.ipynb #ed118182
+# %% ../../nbs/language/05_circuits.ipynb #d3e9c902
 def _columns(g): # reader of the queries, keys and values of each head, `(L, 3, H)`
     h = torch.arange(g.n_heads)
     kv = h*g.kv//g.n_heads
@@ -57,17 +59,18 @@ def _columns(g): # reader of the queries, keys and values of each head, `(L, 3, 
 def _heads(g): # writer of each head, `(L, H)`
     return torch.tensor([[g.writer(l, h) for h in range(g.n_heads)] for l in range(g.n_layers)])
 
-def _ends(q, out): # of readers `(…, 3, H, S)` and heads `(…, H, S)`: crossing edges that both ends have, `(…, 3, H, i, j)`
+# of readers `(…, 3, H, S)` and heads `(…, H, S)`: crossing edges that both ends have, `(…, 3, H, i, j)`
+def _ends(q, out):
     S = out.shape[-1]
     ends = torch.cat([q[..., :1, :, :, None].expand(*q.shape[:-3], 1, -1, S, S),
         q[..., 1:, :, None, :].expand(*q.shape[:-3], 2, -1, S, S)], -4)
     return (ends & out.unsqueeze(-3).unsqueeze(-1)).tril()
 
-# %% ../../nbs/language/05_circuits.ipynb #613942ee
+# %% ../../nbs/language/05_circuits.ipynb #08a7d93c
 def crossing(
     circuit:Circuit, # Perhaps without `cross`
 )->Tensor: # `(L, 3, H, i, j)`
-    "Its crossing edges; where they are not told apart, those inside heads of which both ends are in the circuit"
+    "Its crossing edges; where these are not told apart, those of which both ends are in the circuit"
     if circuit.cross is not None: return circuit.cross
     read, written = circuit.same.any(1), circuit.same.any(2) # (S, V), (S, U)
     return _ends(read.T[_columns(circuit.graph)], written.T[_heads(circuit.graph)])
@@ -89,7 +92,7 @@ def empty(
     "No edge"
     return Circuit(circuit.graph, circuit.places, circuit.same & False, crossing(circuit) & False, 'nothing')
 
-# %% ../../nbs/language/05_circuits.ipynb #4133a4d3
+# %% ../../nbs/language/05_circuits.ipynb #13abe71f
 def counts(
     members:Tensor, # Place of each token, -1: none, `(b, p)`
     n_places:int, # Places
@@ -107,10 +110,12 @@ def size(
     "How many edges between tokens a circuit stands for"
     S = len(circuit.places)
     tokens, pairs = counts(torch.arange(S)[None] if members is None else members.cpu(), S)
-    return float((circuit.same.sum((1, 2)).cpu()*tokens).sum() + (crossing(circuit).sum((0, 1, 2)).cpu()*pairs).sum())
+    return float((circuit.same.sum((1, 2)).cpu()*tokens).sum()
+        + (crossing(circuit).sum((0, 1, 2)).cpu()*pairs).sum())
 
-# %% ../../nbs/language/05_circuits.ipynb #1d1febd5
-def _forward(c): # readers `(S, V)` and writers `(S, U)` that a path from the embedding reaches; heads by pairs
+# %% ../../nbs/language/05_circuits.ipynb #d964c949
+# readers `(S, V)` and writers `(S, U)` that a path from the embedding reaches; heads by pairs
+def _forward(c):
     g, cols, heads = c.graph, _columns(c.graph), _heads(c.graph)
     read, written = torch.zeros_like(c.same[:, 0]), torch.zeros_like(c.same[:, :, 0])
     written[:, 0] = True
@@ -125,6 +130,7 @@ def _forward(c): # readers `(S, V)` and writers `(S, U)` that a path from the em
     reach(len(g.writers), len(g.readers)-1, len(g.readers))
     return read, written
 
+# %% ../../nbs/language/05_circuits.ipynb #87b7242d
 def _backward(c): # the same from which a path leads to the logits
     g, cols, heads = c.graph, _columns(c.graph), _heads(c.graph)
     read, written = torch.zeros_like(c.same[:, 0]), torch.zeros_like(c.same[:, :, 0])
@@ -137,7 +143,8 @@ def _backward(c): # the same from which a path leads to the logits
         reach(g.writer(l, 0), m)
         inside = _ends(ones[:, :, 0], written.T[heads[l]]) & (ones if c.cross is None else c.cross[l])
         live = torch.cat([inside[:1].any(-1), inside[1:].any(-2)]) # (3, H, S)
-        for k in range(3): read.index_put_((torch.arange(len(read))[:, None], cols[l, k]), live[k].T, accumulate=True)
+        for k in range(3):
+            read.index_put_((torch.arange(len(read))[:, None], cols[l, k]), live[k].T, accumulate=True)
     reach(0, 1)
     return read, written
 
@@ -152,12 +159,13 @@ def pruned(
     cols, heads = _columns(circuit.graph), _heads(circuit.graph)
     return replace(circuit, same=same, cross=circuit.cross & _ends(read.T[cols], written2.T[heads]))
 
-# %% ../../nbs/language/05_circuits.ipynb #a65c075c
+# %% ../../nbs/language/05_circuits.ipynb #4f35e1c6
 def _flat(g, same, cross): # all edges in one row, and which of them there are
     S = len(same)
     there = g.mask.expand(S, -1, -1).flatten()
     if cross is None: return same.flatten(), there
-    return torch.cat([same.flatten(), cross.flatten()]), torch.cat([there, torch.ones_like(cross, dtype=torch.bool).tril().flatten()])
+    return torch.cat([same.flatten(), cross.flatten()]), torch.cat([there,
+        torch.ones_like(cross, dtype=torch.bool).tril().flatten()])
 
 def _shaped(flat, same, cross): # the inverse
     a, b = flat[:same.numel()], flat[same.numel():]
@@ -170,12 +178,13 @@ def _worth(scores, by): # what the search wants large, of every edge
     worth = flat.abs() if by=='size' else -flat*scores.info.get('metric_sign', 1)
     return worth.masked_fill(~there, -torch.inf), there
 
-# %% ../../nbs/language/05_circuits.ipynb #636a21f7
+# %% ../../nbs/language/05_circuits.ipynb #d64691bf
 class _Search:
     "Best-first search from the logits to the embedding"
     def __init__(self, scores, worth):
-        g, self.S, self.U, self.V = scores.graph, len(scores.places), len(scores.graph.writers), len(scores.graph.readers)
-        self.g, self.n, self.heap, self.seen = g, self.S*self.U*self.V, [], set()
+        self.g = g = scores.graph
+        self.S, self.U, self.V = len(scores.places), len(g.writers), len(g.readers)
+        self.n, self.heap, self.seen = self.S*self.U*self.V, [], set()
         self.same, self.cross = worth[:self.n].view(self.S, self.U, self.V).numpy(), None
         self.before, self.columns = g.mask.sum(0).tolist(), _columns(g).tolist()
         if scores.cross is not None:
@@ -224,12 +233,12 @@ def run(self:_Search, most): # edges in the order of their joining
         out.append(e); self.after(*node, i+1); self.found(e)
     return out
 
-# %% ../../nbs/language/05_circuits.ipynb #a11c94c2
+# %% ../../nbs/language/05_circuits.ipynb #e369eb89
 METHODS = 'best-first', 'top'
 
 def order(
     scores:EdgeScores, # From `attribute`
-    method:str='best-first', # From the logits downwards, always the best edge into what is in; or the 'top' ones
+    method:str='best-first', # From the logits down, always the best edge into what is in; or the 'top' ones
     by:str='size', # Large scores of either sign; or 'helpful' ones first
     most:int|None=None, # Only so many edges; None: all that can be reached
 )->Tensor: # Numbers of the edges among all of `same`, then of `cross`, flattened
@@ -240,7 +249,7 @@ def order(
     if method=='top': return worth.argsort(descending=True, stable=True)[:min(most, int(there.sum()))]
     return torch.tensor(_Search(scores, worth).run(most), dtype=torch.long)
 
-# %% ../../nbs/language/05_circuits.ipynb #557903e9
+# %% ../../nbs/language/05_circuits.ipynb #fae56d92
 def search(
     scores:EdgeScores, # From `attribute`
     sizes, # Edges to take before pruning: numbers, or shares of all edges in (0, 1]
@@ -257,16 +266,18 @@ def search(
     for s,k in zip(sizes, n):
         flat = torch.full([same.numel() + (0 if cross is None else cross.numel())], k==total)
         flat[found[:k]] = True
-        out.append(pruned(Circuit(scores.graph, scores.places, *_shaped(flat, same, cross), f'{method} {s:g}')))
+        out.append(pruned(Circuit(scores.graph, scores.places, *_shaped(flat, same, cross),
+            f'{method} {s:g}')))
     return out
 
-# %% ../../nbs/language/05_circuits.ipynb #e343fb48
+# %% ../../nbs/language/05_circuits.ipynb #4d905c75
 def _groups(g, S, cross): # a number for edges of the same layers and types, in one row; -1: no edge
     def kind(name): # 'a3.h1<q>' to 'a3<q>'
         head, dot, rest = name.partition('.')
         return head + rest[rest.index('<'):] if '<' in rest else head
     w, r = ({k:i for i,k in enumerate(dict.fromkeys(map(kind, o)))} for o in (g.writers, g.readers))
-    same = torch.tensor([w[kind(o)] for o in g.writers])[:, None]*len(r) + torch.tensor([r[kind(o)] for o in g.readers])
+    same = torch.tensor([w[kind(o)] for o in g.writers])[:,
+        None]*len(r) + torch.tensor([r[kind(o)] for o in g.readers])
     same = same.masked_fill(~g.mask, -1).expand(S, -1, -1)
     inside = None
     if cross is not None:
@@ -285,9 +296,10 @@ def dealt(
     mixed, out = mixed[groups[mixed].argsort(stable=True)], flat.clone()
     out[groups.argsort(stable=True)] = flat[mixed]
     same, cross = _shaped(out, x.same, cross)
-    return replace(x, same=same, cross=cross, **dict(name=f'{x.name}, dealt') if isinstance(x, Circuit) else {})
+    return replace(x, same=same, cross=cross, **dict(name=f'{x.name}, dealt')
+        if isinstance(x, Circuit) else {})
 
-# %% ../../nbs/language/05_circuits.ipynb #d25b9839
+# %% ../../nbs/language/05_circuits.ipynb #b5bd7171
 @dataclass
 class Faithfulness:
     "What circuits do, example by example"
@@ -302,16 +314,22 @@ class Faithfulness:
 
     @property
     def share(self): "Sizes as shares of the whole model, `(K,)`"; return self.sizes/self.total
-    def soft(self): "Metric of the circuits over that of the model: ratio of means, `(K,)`"; return self.measured.mean(-1)/_away(self.clean.mean(), 'the metric of the model')
-    def hard(self): "How often the likeliest token is the model's, `(K,)`"; return self.agrees.double().mean(-1)
-    def score(self): "0 with every edge cut, 1 as the whole model, `(K,)`"; return _restored(self.measured.T, self.clean, self.ablated)
+    def soft(self):
+        "Metric of the circuits over that of the model: ratio of means, `(K,)`"
+        return self.measured.mean(-1)/_away(self.clean.mean(), 'the metric of the model')
+    def hard(self):
+        "How often the likeliest token is the model's, `(K,)`"; return self.agrees.double().mean(-1)
+    def score(self):
+        "0 with every edge cut, 1 as the whole model, `(K,)`"
+        return _restored(self.measured.T, self.clean, self.ablated)
     def each(self)->Tensor: # `(K, b)`
         "The same for each example: mean them for the mean of ratios"
         return (self.measured-self.ablated)/(self.clean-self.ablated)
 
-# %% ../../nbs/language/05_circuits.ipynb #3898fa37
+# %% ../../nbs/language/05_circuits.ipynb #4c4a8a90
 def _away(x, what): # not zero
-    if abs(float(x)) < 1e-6: raise ValueError(f'{what} is {float(x):.1e} on average, so nothing can be a share of it: '
+    if abs(float(x)) < 1e-6:
+        raise ValueError(f'{what} is {float(x):.1e} on average, so nothing can be a share of it: '
         'choose a metric that tells the prompts from their ablation')
     return x
 
@@ -326,13 +344,14 @@ def _reached(measured, clean, ablated, share, level): # share of edges at which 
     if i==0: return x[0]
     return x[i-1] + (x[i]-x[i-1])*(level-f[i-1])/(f[i]-f[i-1])
 
-# %% ../../nbs/language/05_circuits.ipynb #1f74a850
+# %% ../../nbs/language/05_circuits.ipynb #55427ff1
 class _Case:
     "Prompts, their replacements and a metric, ready for any circuits"
     def __init__(self, lm, clean, corrupt, metric, ablation, schema, pos, budget):
         if ablation not in ('counterfactual', 'mean', 'zero'):
             raise ValueError(f"no ablation {ablation!r}; there are counterfactual, mean, zero")
-        if corrupt is None and ablation=='counterfactual': raise ValueError('counterfactual ablation needs counterfactuals')
+        if corrupt is None and ablation=='counterfactual':
+            raise ValueError('counterfactual ablation needs counterfactuals')
         raw = lm.tokens(clean)
         self.lm, self.metric, self.ablation, self.budget = lm, metric, ablation, budget
         self.tokens, self.shift = raw.padded('right'), raw.mask.argmax(-1, keepdim=True)
@@ -349,26 +368,33 @@ class _Case:
             if schema is None: raise ValueError(f'the circuit has the places {", ".join(places)}: '
                 'say with schema= where they are in these prompts')
             names, found = token_places(self.lm, self.tokens, schema)
-            if names!=places: raise ValueError(f'the schema has the places {", ".join(names)}, the circuit {", ".join(places)}')
+            if names!=places:
+                raise ValueError(
+                    f'the schema has the places {", ".join(names)}, the circuit {", ".join(places)}')
             self.known[places] = found
         return self.known[places]
 
-# %% ../../nbs/language/05_circuits.ipynb #807a5b9d
+# %% ../../nbs/language/05_circuits.ipynb #0a9affbc
 def _aligned(mask, other): # rows of the same lengths
     if mask.shape==other.shape and (mask==other).all(): return
     n, m = mask.sum(-1).tolist(), other.sum(-1).tolist()
     if len(n)!=len(m): raise ValueError(f'{len(n)} prompts and {len(m)} counterfactuals: one each is needed')
     i = next(i for i,(a,b) in enumerate(zip(n, m)) if a!=b)
-    raise ValueError(f'prompt {i} has {n[i]} tokens and its counterfactual {m[i]}: edges are cut token by token')
+    raise ValueError(
+        f'prompt {i} has {n[i]} tokens and its counterfactual {m[i]}: edges are cut token by token')
 
 def _values(logits, metric): # of `(b, V)`
     y = metric(logits)
-    if not isinstance(y, Tensor) or tuple(y.shape)!=(len(logits),): raise ValueError(f'the metric gave '
-        f'{tuple(getattr(y, "shape", ())) or type(y).__name__} for logits {tuple(logits.shape)}; one number for each prompt is needed, ({len(logits)},)')
+    if not isinstance(y, Tensor) or tuple(y.shape)!=(len(logits),):
+        gave = tuple(getattr(y, 'shape', ())) or type(y).__name__
+        raise ValueError(f'the metric gave {gave} for logits {tuple(logits.shape)}; '
+            f'one number for each prompt is needed, ({len(logits)},)')
     return y
 
-def _mean(case, key, n_keys, chunks): # of what every writer writes and head looks up, for each key: `(1, n_keys, …)`
-    total, count = None, torch.zeros(n_keys, device=key.device).index_add_(0, key.flatten(), case.other.mask.flatten().float())
+# of what every writer writes and head looks up, for each key: `(1, n_keys, …)`
+def _mean(case, key, n_keys, chunks):
+    total, count = None, torch.zeros(n_keys, device=key.device).index_add_(0, key.flatten(),
+        case.other.mask.flatten().float())
     for rows in chunks:
         m = case.other.mask[rows]
         def summed(x):
@@ -378,12 +404,13 @@ def _mean(case, key, n_keys, chunks): # of what every writer writes and head loo
         total = s if total is None else total.plus(s)
     return total.map(lambda x: x/count.clamp(min=1).view(1, -1, *[1]*(x.ndim-2)).to(x))
 
-# %% ../../nbs/language/05_circuits.ipynb #83533908
+# %% ../../nbs/language/05_circuits.ipynb #682c808d
 def _edges(case, circuits): # circuits of any places, as one `Edges`
     g, K, S = circuits[0].graph, len(circuits), max(len(c.places) for c in circuits)
     if any(c.graph!=g for c in circuits): raise ValueError('the circuits are of different graphs')
     same = torch.zeros(K, S, *g.mask.shape, dtype=torch.bool)
-    cross = torch.ones(K, g.n_layers, 3, g.n_heads, S, S, dtype=torch.bool) if any(c.cross is not None for c in circuits) else None
+    cross = torch.ones(K, g.n_layers, 3, g.n_heads, S, S, dtype=torch.bool) if any(c.cross is not None
+        for c in circuits) else None
     for k,c in enumerate(circuits):
         same[k, :len(c.places)] = c.same
         if c.cross is not None: cross[k] = F.pad(c.cross, [0, S-len(c.places)]*2, value=True)
@@ -417,15 +444,15 @@ def _logits(case, circuits): # under each circuit `(K, b, V)`, of the model and 
         out.append((made, clean, s.logits) if own else (made[:-1], clean, made[-1]))
     return [torch.cat(o, d) for o,d in zip(zip(*out), (1, 0, 0))]
 
-# %% ../../nbs/language/05_circuits.ipynb #f7f28f98
+# %% ../../nbs/language/05_circuits.ipynb #2917066c
 def faithfulness(
     lm:LM, # The model
     circuits, # `Circuit`s of one graph, with any places; or one
     clean, # Prompts, `(b, p)` token ids or `Tokens`
-    corrupt, # Their counterfactuals, token by token like `clean`; for 'mean' and 'zero' None stands for `clean`
+    corrupt, # Counterfactuals, token by token like `clean`; None for 'zero', or for the 'mean' over `clean`
     metric:Callable, # From logits at `pos` of all prompts, `(b, V)`, to `(b,)`
-    ablation:str='counterfactual', # What cut edges carry: that of `corrupt`, its 'mean' token by token, or 'zero'
-    schema=None, # Where the circuits' places are, as for `attribute`; tokens and the whole prompt go by themselves
+    ablation:str='counterfactual', # What cut edges carry: the 'counterfactual', its 'mean', or 'zero'
+    schema=None, # Where the circuits' places are, as for `attribute`; not needed for tokens and 'all'
     pos=-1, # Position that the metric reads
     budget:float=1e9, # Bytes to stay within, roughly, beside the model
 )->Faithfulness:

@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['Edges', 'Source', 'source', 'cut']
 
-# %% ../../nbs/language/045_edges.ipynb #544b3a5c
+# %% ../../nbs/language/045_edges.ipynb #d7515dce
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..core.decoders import FAMILIES, final_norm, head_weights, norm_scale, parts, projections, read_weights
+from interp_nb.core.decoders import (FAMILIES, final_norm, head_weights, norm_scale, parts, projections,
+    read_weights)
 from ..core.lm import LM, Site, _each, _our_attention, _taps
 from ..core.tokens import Tokens
 from .peap import Graph
 
-# %% ../../nbs/language/045_edges.ipynb #29f16aa3
+# %% ../../nbs/language/045_edges.ipynb #63cf577c
 @dataclass
 class Edges:
     "Which edges stay, in `K` circuits for the same `b` prompts of `p` tokens; all others are cut"
@@ -29,7 +30,8 @@ class Edges:
     def __len__(self): return len(self.same)
 
     def __getitem__(self, ks): # some circuits
-        return Edges(self.graph, self.same[ks], self.where[ks], None if self.cross is None else self.cross[ks])
+        return Edges(self.graph, self.same[ks], self.where[ks], None
+            if self.cross is None else self.cross[ks])
 
     def rows(self, rows): # some prompts
         return Edges(self.graph, self.same, self.where[:, rows], self.cross)
@@ -46,7 +48,7 @@ class Edges:
         m = m[k, self.where[..., None], self.where[:, :, None]] # (K, b, p, p, 3, H)
         return m.permute(4, 0, 1, 5, 2, 3).flatten(1, 2)
 
-# %% ../../nbs/language/045_edges.ipynb #d332fcd0
+# %% ../../nbs/language/045_edges.ipynb #f9aa1252
 @dataclass
 class Source:
     "What takes the place of what is cut, for `b` prompts of `p` tokens"
@@ -58,12 +60,14 @@ class Source:
         return Source(self.writes[rows], [[o[rows] for o in l] for l in self.qkv], self.logits[rows])
 
     def plus(self, o): # the sum of two
-        return Source(self.writes+o.writes, [[a+b for a,b in zip(x, y)] for x,y in zip(self.qkv, o.qkv)], self.logits)
+        return Source(self.writes+o.writes, [[a+b for a,b in zip(x, y)] for x,y in zip(self.qkv, o.qkv)],
+            self.logits)
 
     def map(self, f): # `f` of everything that `(b, p, …)` holds
         def heads(x): return f(x.transpose(1, 2)).transpose(1, 2)
         return Source(f(self.writes), [[heads(o) for o in l] for l in self.qkv], self.logits)
 
+# %% ../../nbs/language/045_edges.ipynb #527727fe
 @torch.no_grad()
 def source(
     lm:LM, # The model
@@ -78,13 +82,13 @@ def source(
     qkv = [[run[Site(k, l)].transpose(1, 2) for k in 'qkv'] for l in L]
     return Source(torch.cat(writes, 2), qkv, run.logits)
 
-# %% ../../nbs/language/045_edges.ipynb #9daf134a
+# %% ../../nbs/language/045_edges.ipynb #955b8db5
 class _Cutter:
     "The state of one forward in which edges are cut"
     def __init__(self, lm, edges, source, mask):
         self.lm, self.edges, self.graph, self.source, self.fired = lm, edges, edges.graph, source, {}
-        placed = edges.where.flatten(0, 1) >= 0
-        self.outside = bool((~placed & mask.bool() & (placed.cumsum(1) > 0)).any()) # a token at no place looks back
+        placed = edges.where.flatten(0, 1) >= 0 # does a token at no place look back?
+        self.outside = bool((~placed & mask.bool() & (placed.cumsum(1) > 0)).any())
         self.D = self.repeat(source.writes) # replacement of each writer, soon less what it writes here
 
     def repeat(self, x): return x.repeat(len(self.edges), *[1]*(x.ndim-1))
@@ -92,11 +96,11 @@ class _Cutter:
     def wrote(self, first, now): # what the writers from `first` on wrote, `(K*b, p, n, d)`
         self.D[:, :, first:first+now.shape[2]] -= now
 
-    def at(self, there): # a choice of places `(K, S)` as one of tokens `(K*b, p)`; where there is no place, True
+    def at(self, there): # a choice of places `(K, S)` as one of tokens `(K*b, p)`; True at no place
         m = nn.functional.pad(there, (0, 1), value=True)
         return m[torch.arange(len(m), device=m.device)[:, None, None], self.edges.where].flatten(0, 1)
 
-    def read(self, x, n, readers, at): # what each of `readers` is given for `x` at some tokens, `(t, readers, d)`; where it differs
+    def read(self, x, n, readers, at): # what `readers` are given at some tokens, `(t, readers, d)`; is it new?
         cut = self.edges.cut(n, readers)[at]
         if not cut.any(): return None, None
         return x[at].unsqueeze(1) + cut.to(x).transpose(1, 2)@self.D[:, :, :n][at], cut.any(1)
@@ -109,7 +113,7 @@ class _Cutter:
         self.fired[name] = 0
         return (module.register_forward_pre_hook if before else module.register_forward_hook)(hook)
 
-# %% ../../nbs/language/045_edges.ipynb #6e925a86
+# %% ../../nbs/language/045_edges.ipynb #2b5bf64f
 def _joined(lm, heads):
     "Queries, keys and values `(…, heads, d_head)` as the module made them that makes all of `heads`"
     if lm.family=='gpt_neox': return torch.stack(heads, -2).flatten(-3)
@@ -132,20 +136,25 @@ def _made(c, layer, kind, x, old, W, bias, at):
     new[at] = torch.where(differs.unsqueeze(-1), torch.einsum('thd,dhe->the', given, W) + bias, old[at])
     return new
 
+# %% ../../nbs/language/045_edges.ipynb #f446c7c6
 def _needed(c, layer):
     "Tokens whose queries, keys and values somebody looks up, three of `(K*b, p)`"
     g, e = c.graph, c.edges
-    read = e.same[:, :, g.writer(layer, 0):g.writer(layer)].any(-1).transpose(1, 2)[:, None, :, :, None] # of a head, at i
+    # of a head, at i
+    read = e.same[:, :, g.writer(layer, 0):g.writer(layer)].any(-1).transpose(1, 2)[:, None, :, :, None]
     if c.outside or parts(c.lm.model, layer).adds[0] is not parts(c.lm.model, layer).attn:
-        return [torch.ones_like(e.where, dtype=torch.bool).flatten(0, 1)]*3 # also where one norm follows all heads
+        # also where one norm follows all heads
+        return [torch.ones_like(e.where, dtype=torch.bool).flatten(0, 1)]*3
     S = e.same.shape[1]
     inside = read.expand(-1, 3, -1, -1, S) & (True if e.cross is None else e.cross[:, layer])
-    return [c.at(o) for o in (inside[:, 0].any(-1).any(1), inside[:, 1].any(-2).any(1), inside[:, 2].any(-2).any(1))]
+    return [c.at(o) for o in (inside[:, 0].any(-1).any(1), inside[:, 1].any(-2).any(1),
+        inside[:, 2].any(-2).any(1))]
 
 def _reading(c, layer):
     "Hooks that give each head queries, keys and values of its own residual"
     x, found, at = [], projections(c.lm.model, layer), dict(zip('qkv', _needed(c, layer)))
-    yield c.hook((layer, 'residual'), parts(c.lm.model, layer).block, lambda now: x.__setitem__(slice(None), [now]), True)
+    yield c.hook((layer, 'residual'), parts(c.lm.model, layer).block,
+        lambda now: x.__setitem__(slice(None), [now]), True)
     for module in dict.fromkeys(m for m,_ in found.values()):
         kinds = [k for k,(m,_) in found.items() if m is module]
         def make(given, out, module=module, kinds=kinds):
@@ -154,14 +163,15 @@ def _reading(c, layer):
                 for k in kinds])
         yield c.hook((layer, kinds[0]), module, make)
 
-# %% ../../nbs/language/045_edges.ipynb #4a8eb700
+# %% ../../nbs/language/045_edges.ipynb #3aad8e30
 def _writing(c, layer):
     "Hooks that note what each head and the MLP write"
     lm, g, p, z = c.lm, c.graph, parts(c.lm.model, layer), []
     def heads(given, made):
         each = torch.einsum('rphe,hed->rphd', z.pop().unflatten(-1, (lm.n_heads, -1)),
             head_weights(p.o, lm.n_heads, lm.d_head, made))
-        if p.adds[0] is not p.attn: each = each*norm_scale(p.adds[0], given, FAMILIES[lm.family].offset).unsqueeze(2)
+        if p.adds[0] is not p.attn:
+            each = each*norm_scale(p.adds[0], given, FAMILIES[lm.family].offset).unsqueeze(2)
         c.wrote(g.writer(layer, 0), each)
     yield c.hook((layer, 'z'), p.o, z.append, True)
     yield c.hook((layer, 'heads'), p.adds[0], heads)
@@ -206,28 +216,7 @@ def _sparse(mlp, tokens):
         vars(mlp).pop('forward', None)
         if old is not None: mlp.forward = old
 
-# %% ../../nbs/language/045_edges.ipynb #31ba6909
-@contextmanager
-def _cutting(lm, edges, source, mask, index):
-    "Inside, each reader of the model is given only what the edges that stay bring it; logits are read at `index`"
-    c, g = _Cutter(lm, edges, source, mask), edges.graph
-    end = torch.zeros_like(mask).scatter(1, index, 1).bool()
-    with ExitStack() as undo:
-        undo.enter_context(_our_attention(lm.model))
-        first = c.hook('input', parts(lm.model, 0).block, lambda x: c.wrote(0, x.unsqueeze(2)), True)
-        last = c.hook('logits', final_norm(lm.model), _given(c, len(g.writers), g.reader(0, 'logits'), end), True)
-        for o in (first, last): undo.callback(o.remove)
-        for l in range(lm.n_layers):
-            p = parts(lm.model, l)
-            at = c.at(edges.same[:, :, g.writer(l)].any(-1)) # somebody reads the MLP there
-            mlp = c.hook((l, 'mlp'), p.reads[1], _given(c, g.before(l, 'mlp'), g.reader(l, 'mlp'), at), True)
-            for o in (mlp, *_reading(c, l), *_writing(c, l)): undo.callback(o.remove)
-            undo.enter_context(_inside(c, p.attn, l))
-            undo.enter_context(_sparse(p.mlp, at))
-        yield
-    if odd := [o for o,n in c.fired.items() if n!=1]:
-        raise RuntimeError(f'{odd[0]} was reached {c.fired[odd[0]]} times in a forward, not once: edges were not cut')
-
+# %% ../../nbs/language/045_edges.ipynb #52fef442
 @contextmanager
 def _inside(c, attn, layer):
     "Inside, attention goes by the crossing edges that stay, and takes as many keys as the graph has"
@@ -238,6 +227,30 @@ def _inside(c, attn, layer):
     finally:
         _taps.pop(attn, None)
         if old: attn.num_key_value_heads = old
+
+# %% ../../nbs/language/045_edges.ipynb #a457c589
+@contextmanager
+def _cutting(lm, edges, source, mask, index):
+    "Inside, each reader is given only what the edges that stay bring it; logits are read at `index`"
+    c, g = _Cutter(lm, edges, source, mask), edges.graph
+    end = torch.zeros_like(mask).scatter(1, index, 1).bool()
+    with ExitStack() as undo:
+        undo.enter_context(_our_attention(lm.model))
+        first = c.hook('input', parts(lm.model, 0).block, lambda x: c.wrote(0, x.unsqueeze(2)), True)
+        last = c.hook('logits', final_norm(lm.model), _given(c, len(g.writers), g.reader(0, 'logits'), end),
+            True)
+        for o in (first, last): undo.callback(o.remove)
+        for l in range(lm.n_layers):
+            p = parts(lm.model, l)
+            at = c.at(edges.same[:, :, g.writer(l)].any(-1)) # somebody reads the MLP there
+            mlp = c.hook((l, 'mlp'), p.reads[1], _given(c, g.before(l, 'mlp'), g.reader(l, 'mlp'), at), True)
+            for o in (mlp, *_reading(c, l), *_writing(c, l)): undo.callback(o.remove)
+            undo.enter_context(_inside(c, p.attn, l))
+            undo.enter_context(_sparse(p.mlp, at))
+        yield
+    if odd := [o for o,n in c.fired.items() if n!=1]:
+        raise RuntimeError(f'{odd[0]} was reached {c.fired[odd[0]]} times in a forward, not once: '
+            'edges were not cut')
 
 # %% ../../nbs/language/045_edges.ipynb #8f3ea6fe
 @torch.no_grad()
