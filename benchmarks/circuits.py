@@ -1,10 +1,10 @@
 """Ten circuits in one pass against one at a time, and exact patching of many edges against a hook for each.
 
 GPT-2 small's shape with random weights, random tokens, spans of equal length. Circuits of ten sizes, 0.1 % to
-all of the edges, come from one search over position-aware scores, and from one over scores without positions.
-Time of evaluating all ten is given in units of the mean time of evaluating one: both include the clean and the
-counterfactual run, as every evaluation does. Then single edges cut for real, 64 a pass, against a forward with
-a hook for each."""
+all of the edges, come from one search over position-aware scores, and one over scores without positions.
+Time of evaluating all ten is given in units of the mean time of evaluating one: both include the clean and
+the counterfactual run, as every evaluation does. Then single edges cut for real, 64 a pass, against a forward
+with a hook for each."""
 import argparse, os, time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -42,10 +42,10 @@ def sizes(name, lm, circuits, clean, corrupt, spans, rounds):
     for what,t in (('wall', best), ('processor', cpus)):
         ones = [t[i] for i in range(len(circuits))]
         print(f'{name:<18} {what:<9} ten {t["ten"]*1e3:7.0f} ms, '
-            f'one {sum(ones)/len(ones)*1e3:6.0f} ms ({min(ones)*1e3:.0f} to {max(ones)*1e3:.0f}): {t["ten"]/(sum(ones)/len(ones)):5.2f} x one, '
-            f'asked for: 3; '
-            f'one after the other {sum(ones)/t["ten"]:.1f} x ten', flush=True)
-    print(f'{"":<18} edges {[c.n_edges for c in circuits]}; largest difference {float(apart):.1e}', flush=True)
+            f'one {sum(ones)/len(ones)*1e3:6.0f} ms ({min(ones)*1e3:.0f} to {max(ones)*1e3:.0f}): '
+            f'{t["ten"]/(sum(ones)/len(ones)):5.2f} x one, asked for: 3; one after the other {sum(ones)/t["ten"]:.1f} x ten', flush=True)
+    print(f'{"":<18} edges {[c.n_edges for c in circuits]}; '
+        f'largest difference {float(apart):.1e}', flush=True)
 
 def edges(lm, scores, clean, corrupt, spans, n):
     "Edges into the logits, at the last token: many a pass, and a hook each"
@@ -64,7 +64,8 @@ def edges(lm, scores, clean, corrupt, spans, n):
             try: out.append(read(lm.run(clean, logits=-1).logits)-base)
             finally: handle.remove()
         return torch.stack(out)
-    ours, wall, cpu = timed(lambda: exact(lm, scores, some, clean, corrupt, read, schema=spans['all']), lm.device)
+    ours, wall, cpu = timed(
+        lambda: exact(lm, scores, some, clean, corrupt, read, schema=spans['all']), lm.device)
     want, wall2, cpu2 = timed(hooked, lm.device)
     print(f'{len(some)} edges cut for real: {wall:.2f} s ({cpu:.2f} of processor), a hook each {wall2:.2f} s '
         f'({cpu2:.2f}): {wall2/wall:.1f} x ours; largest difference {(ours-want).abs().max():.1e}')

@@ -314,7 +314,7 @@ function render({ model, el }) {
 }
 '''
 
-# %% ../../nbs/language/06_circuit_files.ipynb #f54f6fc5
+# %% ../../nbs/language/06_circuit_files.ipynb #14d057b0
 class CircuitExplorer(anywidget.AnyWidget):
     "Circuits of several sizes to leaf through, and maps of heads below"
     _esm = _js + 'export default { render };'
@@ -331,6 +331,8 @@ class CircuitExplorer(anywidget.AnyWidget):
         for i,n,what in zip(proposal['value'], (len(self.sizes), max(1, len(self.heads))), self.labels):
             if not 0 <= i < n: raise T.TraitError(f'{what}: index {i} is outside 0 to {n-1}')
         return proposal['value']
+
+    def __repr__(self): return f'CircuitExplorer({len(self.sizes)} sizes, {len(self.heads)} heads)'
 
     def to_html(self)->str: # A fragment for any page
         "The same for a page that has neither kernel nor network"

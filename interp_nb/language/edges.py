@@ -82,7 +82,7 @@ def source(
     qkv = [[run[Site(k, l)].transpose(1, 2) for k in 'qkv'] for l in L]
     return Source(torch.cat(writes, 2), qkv, run.logits)
 
-# %% ../../nbs/language/045_edges.ipynb #955b8db5
+# %% ../../nbs/language/045_edges.ipynb #8004c23a
 class _Cutter:
     "The state of one forward in which edges are cut"
     def __init__(self, lm, edges, source, mask):
@@ -100,7 +100,7 @@ class _Cutter:
         m = nn.functional.pad(there, (0, 1), value=True)
         return m[torch.arange(len(m), device=m.device)[:, None, None], self.edges.where].flatten(0, 1)
 
-    def read(self, x, n, readers, at): # what `readers` are given at some tokens, `(t, readers, d)`; is it new?
+    def read(self, x, n, readers, at): # what `readers` are given, `(tokens, readers, d)`; where it is new
         cut = self.edges.cut(n, readers)[at]
         if not cut.any(): return None, None
         return x[at].unsqueeze(1) + cut.to(x).transpose(1, 2)@self.D[:, :, :n][at], cut.any(1)
