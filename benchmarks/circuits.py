@@ -43,7 +43,8 @@ def sizes(name, lm, circuits, clean, corrupt, spans, rounds):
         ones = [t[i] for i in range(len(circuits))]
         print(f'{name:<18} {what:<9} ten {t["ten"]*1e3:7.0f} ms, '
             f'one {sum(ones)/len(ones)*1e3:6.0f} ms ({min(ones)*1e3:.0f} to {max(ones)*1e3:.0f}): '
-            f'{t["ten"]/(sum(ones)/len(ones)):5.2f} x one, asked for: 3; one after the other {sum(ones)/t["ten"]:.1f} x ten', flush=True)
+            f'{t["ten"]/(sum(ones)/len(ones)):5.2f} x one, asked for: 3; '
+            f'one after the other {sum(ones)/t["ten"]:.1f} x ten', flush=True)
     print(f'{"":<18} edges {[c.n_edges for c in circuits]}; '
         f'largest difference {float(apart):.1e}', flush=True)
 

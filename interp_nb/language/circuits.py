@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'Circuit', 'crossing', 'full', 'empty', 'counts', 'size', 'pruned', 'order', 'search', 'dealt',
            'Faithfulness', 'faithfulness', 'areas']
 
-# %% ../../nbs/language/05_circuits.ipynb #825de707
+# %% ../../nbs/language/05_circuits.ipynb #8477c064
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 import heapq
@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..core.effects import Effect, bootstrap
 from ..core.lm import LM, Site
 from .edges import Edges, cut, source
 from .peap import EdgeScores, Graph, _keys
@@ -299,7 +300,7 @@ def dealt(
     return replace(x, same=same, cross=cross, **dict(name=f'{x.name}, dealt')
         if isinstance(x, Circuit) else {})
 
-# %% ../../nbs/language/05_circuits.ipynb #b5bd7171
+# %% ../../nbs/language/05_circuits.ipynb #c584c8f4
 @dataclass
 class Faithfulness:
     "What circuits do, example by example"
@@ -325,6 +326,9 @@ class Faithfulness:
     def each(self)->Tensor: # `(K, b)`
         "The same for each example: mean them for the mean of ratios"
         return (self.measured-self.ablated)/(self.clean-self.ablated)
+    def effect(self, k, **kwargs)->Effect: # As for `bootstrap`
+        "Score of circuit `k`, with its interval over prompts"
+        return bootstrap((self.measured[k], self.clean, self.ablated), _restored, unit='prompt', **kwargs)
 
 # %% ../../nbs/language/05_circuits.ipynb #4c4a8a90
 def _away(x, what): # not zero
@@ -374,7 +378,7 @@ class _Case:
             self.known[places] = found
         return self.known[places]
 
-# %% ../../nbs/language/05_circuits.ipynb #0a9affbc
+# %% ../../nbs/language/05_circuits.ipynb #de3b799f
 def _aligned(mask, other): # rows of the same lengths
     if mask.shape==other.shape and (mask==other).all(): return
     n, m = mask.sum(-1).tolist(), other.sum(-1).tolist()
@@ -389,7 +393,7 @@ def _values(logits, metric): # of `(b, V)`
         gave = tuple(getattr(y, 'shape', ())) or type(y).__name__
         raise ValueError(f'the metric gave {gave} for logits {tuple(logits.shape)}; '
             f'one number for each prompt is needed, ({len(logits)},)')
-    return y
+    return y.detach().to('cpu', torch.promote_types(y.dtype, torch.float32))
 
 # of what every writer writes and head looks up, for each key: `(1, n_keys, …)`
 def _mean(case, key, n_keys, chunks):
@@ -444,7 +448,7 @@ def _logits(case, circuits): # under each circuit `(K, b, V)`, of the model and 
         out.append((made, clean, s.logits) if own else (made[:-1], clean, made[-1]))
     return [torch.cat(o, d) for o,d in zip(zip(*out), (1, 0, 0))]
 
-# %% ../../nbs/language/05_circuits.ipynb #2917066c
+# %% ../../nbs/language/05_circuits.ipynb #763e0266
 def faithfulness(
     lm:LM, # The model
     circuits, # `Circuit`s of one graph, with any places; or one
@@ -466,7 +470,7 @@ def faithfulness(
     whole = size(full(most.graph, most.places), case.members(most.places))
     return Faithfulness(circuits, torch.tensor([size(c, o) for c,o in zip(circuits, m)]), whole,
         torch.stack([_values(o, metric) for o in made]), _values(real, metric), _values(none, metric),
-        made.argmax(-1)==real.argmax(-1), ablation)
+        (made.argmax(-1)==real.argmax(-1)).cpu(), ablation)
 
 # %% ../../nbs/language/05_circuits.ipynb #6401f64f
 def areas(
