@@ -314,7 +314,7 @@ function render({ model, el }) {
 }
 '''
 
-# %% ../../nbs/language/06_circuit_files.ipynb #14d057b0
+# %% ../../nbs/language/06_circuit_files.ipynb #8376ba92
 class CircuitExplorer(anywidget.AnyWidget):
     "Circuits of several sizes to leaf through, and maps of heads below"
     _esm = _js + 'export default { render };'
@@ -336,8 +336,7 @@ class CircuitExplorer(anywidget.AnyWidget):
 
     def to_html(self)->str: # A fragment for any page
         "The same for a page that has neither kernel nor network"
-        s = json.dumps({k: getattr(self, k) for k in ('drawings', 'sizes', 'maps', 'heads', 'labels',
-            'value')})
+        s = json.dumps({k: getattr(self, k) for k in 'drawings sizes maps heads labels value'.split()})
         uid = hashlib.sha1((s := s.replace('<', '\\u003c')).encode()).hexdigest()[:8]
         return (f'<div data-inb="{uid}" class="inb-frames inb-circuit">'
             f'<div>{self.drawings[self.value[0]]}</div></div>'
