@@ -20,6 +20,8 @@ CHAPTERS = (
     'interp_nb.diffusion.transfer',
     'interp_nb.language.patching',
     'interp_nb.language.bias',
+    'interp_nb.language.peap',
+    'interp_nb.language.circuit_checks',
 )
 
 # %% ../nbs/90_tour.ipynb #4eee92f1
