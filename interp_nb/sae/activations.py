@@ -6,7 +6,7 @@
 __all__ = ['Activations', 'from_rows', 'measure', 'site_rows', 'from_lm', 'module_rows', 'from_module', 'cache', 'cached',
            'Shuffled']
 
-# %% ../../nbs/sae/03_activations.ipynb #c130798b
+# %% ../../nbs/sae/03_activations.ipynb #a06a5dc3
 import json, hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 import torch
 from torch import Tensor, nn
+from fastcore.basics import patch
 from ..core.hub import NotFoundError, atomic_folder, check
 from ..core.lm import LM, Site
 from ..core.tokens import Tokens
@@ -107,7 +108,7 @@ def site_rows(
     x, where = x[own.to(x.device)].flatten(1), own.nonzero().tolist()
     return _finite(x, lambda row: f'{site}, prompt and position {where[row]}')
 
-# %% ../../nbs/sae/03_activations.ipynb #01787bec
+# %% ../../nbs/sae/03_activations.ipynb #17c4deb4
 def from_lm(
     lm:LM, # The model
     prompts, # Texts, `(n, p)` ids or `Tokens`; or a function of the chunk number that gives such
@@ -121,9 +122,8 @@ def from_lm(
     def chunk(i): return site_rows(lm, ask(i), site)
     return Activations(chunk, chunk(0).shape[1], None if endless else -(-len(prompts)//batch), info)
 
-def _said(site): # a site as JSON
-    return {k:v for k,v in dict(kind=site.kind, layer=site.layer, head=site.head,
-        pos=None if site.pos is None else str(site.pos)).items() if v is not None}
+def _said(site): # a site as JSON; its positions are a matter of these rows, not of the place
+    return {k:v for k,v in dict(kind=site.kind, layer=site.layer, head=site.head).items() if v is not None}
 
 # %% ../../nbs/sae/03_activations.ipynb #0f1115ae
 class _Enough(Exception): "The activation is there; the rest of the forward is not wanted"
@@ -152,7 +152,7 @@ def _call(model, inputs):
     if isinstance(inputs, dict): return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
-# %% ../../nbs/sae/03_activations.ipynb #ba2dc7ed
+# %% ../../nbs/sae/03_activations.ipynb #2d6c69c5
 def from_module(
     model:nn.Module, # Any
     at:str, # Name of a part, as `named_modules` has it
@@ -166,7 +166,7 @@ def from_module(
         given = ask(i)
         x = module_rows(model, at, given, side)
         return x.flatten(0, -2) if keep is None else x[keep(given).to(x.device)]
-    info = dict(model=type(model).__name__, site=dict(kind=side, part=at))
+    info = dict(model=type(model).__name__, site=at, side=side)
     return Activations(chunk, chunk(0).shape[1], None if callable(inputs) else len(inputs), info)
 
 # %% ../../nbs/sae/03_activations.ipynb #5d720191
@@ -251,8 +251,9 @@ class Shuffled(nn.Module):
 
 def _seeded(*numbers): return torch.Generator().manual_seed(mix(*numbers))
 
-# %% ../../nbs/sae/03_activations.ipynb #fd4536f9
-def _fill(self, first): # the buffer that begins with chunk `first` of the stream
+# %% ../../nbs/sae/03_activations.ipynb #9d1749bc
+@patch
+def _fill(self:Shuffled, first): # the buffer that begins with chunk `first` of the stream
     n, got, k = self.acts.n_chunks, [], first
     while sum(map(len, got)) < self.buffer:
         got.append(self.acts[self._chunk(k)]); k += 1
@@ -261,7 +262,8 @@ def _fill(self, first): # the buffer that begins with chunk `first` of the strea
     order = torch.randperm(len(x), generator=_seeded(self.seed, 1, first))
     self.rows, self.held, self.after = x[order.to(x.device)], first, k
 
-def _next(self):
+@patch
+def __next__(self:Shuffled):
     first, taken = self.position.tolist()
     if self.held!=first: self._fill(first)
     begun = first
@@ -274,4 +276,5 @@ def _next(self):
     self.position[0], self.position[1] = first, taken+1
     return self.rows[taken*self.batch:(taken+1)*self.batch]
 
-Shuffled._fill, Shuffled.__next__, Shuffled.__iter__ = _fill, _next, lambda self: self
+@patch
+def __iter__(self:Shuffled): return self
