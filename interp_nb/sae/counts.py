@@ -94,27 +94,28 @@ def _parts(x, rows):
         size = min(rows, len(x)-k*rows), x.shape[1]
         if size[0] > 0: yield torch.sparse_coo_tensor(at[:, a:b]-shift, values[a:b], size, is_coalesced=True)
 
-# %% ../../nbs/sae/045_counts.ipynb #e7a1cfc5
+# %% ../../nbs/sae/045_counts.ipynb #c3e7865a
 def blocks(
     features, # `(N, F)` or `(..., F)`, dense or sparse; a list of chunks `(n, F)`; or a function that yields them
     rows:int=8192, # Most rows of one block
+    what:str='feature', # What a column is, for errors
 )->Iterator: # Of `(start, block)`: number of the first row, and `(n, F)`, dense or coalesced sparse, float
     "Go through features, refusing what cannot be compared with a threshold"
     start, width = 0, None
     for chunk in _chunks(features):
         if not isinstance(chunk, Tensor) or chunk.ndim!=2: raise ValueError(
-            f'features are (positions, features), not {tuple(chunk.shape) if isinstance(chunk, Tensor) else chunk!r}')
+            f'{what}s are (positions, {what}s), not {tuple(chunk.shape) if isinstance(chunk, Tensor) else chunk!r}')
         width = chunk.shape[1] if width is None else width
-        if chunk.shape[1]!=width: raise ValueError(f'a chunk has {chunk.shape[1]} features, the first {width}')
+        if chunk.shape[1]!=width: raise ValueError(f'a chunk has {chunk.shape[1]} {what}s, the first {width}')
         for x in _parts(chunk, rows):
             x = x if x.dtype==torch.float64 else x.float()
             v = x if x.layout==torch.strided else x.values()
             if not v.isfinite().all():
                 r, c = (~v.isfinite()).nonzero()[0].tolist() if v is x else x.indices()[:, ~v.isfinite()][:, 0].tolist()
-                raise ValueError(f'feature {c} of position {start+r} is NaN or infinite')
+                raise ValueError(f'{what} {c} of position {start+r} is NaN or infinite')
             yield start, x
             start += len(x)
-    if not start: raise ValueError('there are no features: no chunk had a row')
+    if not start: raise ValueError(f'there are no {what}s: no chunk had a row')
 
 # %% ../../nbs/sae/045_counts.ipynb #5f7568bc
 def size(
