@@ -18,17 +18,19 @@ from ..core.effects import Effect, bootstrap
 from .counts import Labels, pack
 from .metrics import _split
 
-# %% ../../nbs/sae/055_concepts.ipynb #95c54866
+# %% ../../nbs/sae/055_concepts.ipynb #8456e116
 def logistic(
     x:Tensor, # `(n, k)` features or activations
     y:Tensor, # `(n,)` bool, both values present
     ridge:float=1., # Penalty on standardised weights
+    alike:bool=False, # One scale for all columns instead of one each: for activations, whose directions matter
     steps:int=50, # At most so many of Newton's
 )->tuple: # Weights `(k,)` and bias, float64, for raw `x`: yes where `x@w+b > 0`
     "Logistic regression with classes of equal weight"
     if y.all() or not y.any(): raise ValueError('the property is the same everywhere: nothing separates it')
     x, t = x.double(), y.double()
     mean, scale = x.mean(0), x.std(0, correction=0)
+    if alike: scale = scale.square().mean().sqrt().expand_as(scale)
     z = torch.cat([(x-mean)/torch.where(scale > 0, scale, 1.), torch.ones_like(x[:, :1])], 1)
     s = torch.where(y, 1/t.sum(), 1/(1-t).sum())*len(t)/2
     keep = ridge*torch.ones_like(z[0]); keep[-1] = 0.
@@ -99,7 +101,7 @@ def _probes(x, Y, test, enough, most, seed):
     W, b = torch.zeros(x.shape[1], Y.shape[1], dtype=torch.float64), torch.zeros(Y.shape[1], dtype=torch.float64)
     for i in enough.nonzero()[:, 0].tolist():
         at = _draw(Y[:, i], ~test, most, seed)
-        W[:, i], b[i] = logistic(x[at], Y[at, i])
+        W[:, i], b[i] = logistic(x[at], Y[at, i], alike=True)
     return W, b
 
 def _without(x, f, W_dec, which):
@@ -166,7 +168,7 @@ def _four(a, b, rows, most, seed):
         'the two properties; 10 of each are needed')
     return torch.cat([o[torch.randperm(len(o), generator=g)[:n]] for o in at])
 
-# %% ../../nbs/sae/055_concepts.ipynb #2ce406b6
+# %% ../../nbs/sae/055_concepts.ipynb #a81a57fe
 def spurious(
     dictionary, # With `encode` and `W_dec` `(F, d)`
     x:Tensor, # Activations `(N, d)`
@@ -183,7 +185,7 @@ def spurious(
     _, Y, test, _ = _parts(torch.stack([a, b], 1), len(x), held_out, groups, 1); a, b = Y.T
     four, scored = _four(a, b, ~test, most, seed), _four(a, b, test, most, seed)
     agree = _draw(a, ~test & (a==b), most, seed)
-    (clean, c0), (biased, b0), (wb, _) = logistic(x[four], a[four]), logistic(x[agree], a[agree]), logistic(x[four], b[four])
+    (clean, c0), (biased, b0), (wb, _) = (logistic(x[at], y[at], alike=True) for at,y in ((four, a), (agree, a), (four, b)))
     f = dictionary.encode(x); ft, xt, yt, Wd = f[scored], x[scored], a[scored], dictionary.W_dec
     order = _effects(f, b, four, wb, Wd, clamp=False).abs().argsort(descending=True, stable=True)
     A = lambda x, w, bias: _accuracy(x.double()@w+bias, yt)
@@ -214,7 +216,7 @@ def _shares(f, W_dec, w, mains, total, most, cosine):
     share = taken/(taken+main.clamp(min=0)).clamp(min=1e-12)
     return torch.where(main < total, share, 0.)
 
-# %% ../../nbs/sae/055_concepts.ipynb #beee2077
+# %% ../../nbs/sae/055_concepts.ipynb #41d03c6c
 def absorption(
     dictionary, # With `encode` and `W_dec` `(F, d)`
     x:Tensor, # Activations `(N, d)`
@@ -232,7 +234,7 @@ def absorption(
     _, Y, test, enough = _parts(y, len(x), held_out, groups, 10); y = Y[:, 0]
     if not enough[0]: raise ValueError('the property needs 10 positions with and 10 without it in both parts')
     f, Wd, at = dictionary.encode(x), dictionary.W_dec, _draw(y, ~test, most, seed)
-    w, b = logistic(x[at], y[at]); score, mains = x.double()@w+b, _mains(f, y, at, gain, f.shape[1])
+    w, b = logistic(x[at], y[at], alike=True); score, mains = x.double()@w+b, _mains(f, y, at, gain, f.shape[1])
     right, w = test & y & (score > 0), w/w.norm()
     total, fr = (x[right].double()-x[at][~y[at]].double().mean(0))@w, f[right]
     each = fr.double()*(Wd.double()@w); each[:, mains] = -torch.inf
