@@ -434,4 +434,5 @@ def info(
 # %% ../nbs/91_cli.ipynb #bdbf30d4
 def main():
     "The `interp-nb` command"
+    import interp_nb.cli_sae # adds its commands
     app()
