@@ -303,11 +303,11 @@ def tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=t, pad_token='[pad]', model_max_length=size*size-4,
         clean_up_tokenization_spaces=False)
 
-# %% ../../nbs/zoo/04_othello.ipynb #ad8d8f6e
+# %% ../../nbs/zoo/04_othello.ipynb #bda5ec80
 def picture(
-    black, white, # Discs, uint64
+    black, white, # Discs, uint64 or bool `(size*size,)`
     size:int=8, # Squares of a side
-    marks=0, # Squares to dot, uint64
+    marks=0, # Squares to dot, likewise
     shade=None, # How blue each square is, in `[0, 1]`, `(size, size)`
     side:int=28, # Pixels of a square
 ): # `PIL.Image`, RGB
@@ -315,7 +315,8 @@ def picture(
     from PIL import Image, ImageDraw
     k = 3*side; edge = k*2//3 # three times as large, for round discs
     im = Image.new('RGB', (edge+k*size,)*2, 'white'); d = ImageDraw.Draw(im)
-    on = [bits(x, size).reshape(-1) for x in (black, white, marks)]
+    on = [x.reshape(-1) for x in map(np.asarray, (black, white, marks))]
+    on = [x if x.dtype.kind=='b' else bits(x[0], size) for x in on]
     tint = np.zeros(size*size) if shade is None else np.asarray(shade, float).reshape(-1).clip(0, 1)
     for s in range(size*size):
         x, y = edge+k*(s%size), edge+k*(s//size)
