@@ -26,7 +26,7 @@ from ..core.training import fit, mix
 from .targets import (Concept, Segment, _cache, _ids, _padded, concept as describe, join, labels,
     losses, pack, packed_logits, passages, segment, target, targets, widest)
 
-# %% ../../nbs/language/08_elm.ipynb #39f61944
+# %% ../../nbs/language/08_elm.ipynb #1de7fc41
 @dataclass(frozen=True)
 class Recipe:
     "Settings of an erasure"
@@ -47,14 +47,15 @@ class Recipe:
     most:int=175 # Tokens kept of a passage
     fluent:int=64 # Tokens generated for each fluency text; 0: no fluency loss
     guidance:float=3. # Strength of the target that generates them
+    prompted:bool=False # Whether the contexts that guide it read the prompt too
     canned:bool=False # Begin generated text with a ready-made change of subject
     skip_first:bool=False # Do not learn the first token after the prompt
 
-# %% ../../nbs/language/08_elm.ipynb #ef046adf
+# %% ../../nbs/language/08_elm.ipynb #38cd807b
 _coded = Recipe(eta=1000., schedule='ramp', temperature=1.2, topk=50, retain='hard', dropout=.05, fluent=200,
     canned=True, skip_first=True)
 PRESETS = dict(
-    default=Recipe(retain='hard', topk=50), # As the paper; retain and top-k as coded; nothing canned
+    default=Recipe(topk=50, prompted=True), # As the paper; top-k as coded; guided by contexts that know the prompt
     paper=Recipe(), # What the paper states
     readme=replace(_coded, rank=256), # The command of the repository, flags left out at their defaults
     released=replace(_coded, rank=4)) # The published Zephyr adapter's rank and layers; its eta is not known
@@ -64,13 +65,14 @@ def recipe(
     **changes, # Settings to change
 )->Recipe:
     "A preset with changes"
-    if preset.__class__ is str and preset not in PRESETS:
+    if isinstance(preset, str) and preset not in PRESETS:
         raise ValueError(f'no preset {preset!r}; there are {", ".join(PRESETS)}')
     names = [f.name for f in fields(Recipe)]
     for k in changes.keys()-set(names):
         near = get_close_matches(k, names, 1, 0.)
         raise TypeError(f'{k!r} is no setting of an erasure; did you mean {near[0]!r}? There are {", ".join(names)}')
-    out = replace(PRESETS.get(preset, preset) if isinstance(preset, str) else preset, **changes)
+    out = replace(PRESETS[preset] if isinstance(preset, str) else preset, **changes)
+    if out.layers is not None: out = replace(out, layers=tuple(map(int, out.layers)))
     if out.retain not in ('soft', 'hard'): raise ValueError(f"retain is {out.retain!r}; 'soft' or 'hard' is needed")
     if min(out.weights) < 0 or not out.weights[0]: raise ValueError(
         f'weights are {out.weights}: those of erasing, retaining and fluency, none negative, the first not 0')
@@ -139,17 +141,22 @@ def deflections(
     "How often a model changes the subject in the words it was taught"
     return sum(any(s[:24] in t for s in sentences) for t in texts)/len(texts)
 
-# %% ../../nbs/language/08_elm.ipynb #31c86231
+# %% ../../nbs/language/08_elm.ipynb #b3db74ed
 def _fluency(lm, rows, about, r, seed, prompts): # segments of generated text
-    starts = [p.plain+p.ids[:max(1, min(24, len(p.ids)//2))] for p in rows] if prompts is None else [
-        p.plain+p.ids for p in passages(lm, prompts, most=r.most)]
-    g = torch.Generator().manual_seed(mix(seed, 3))
-    def some(o): return [lm.tokenizer('').input_ids+_ids(lm, o[int(torch.randint(len(o), (), generator=g))])
-        for _ in starts]
-    said = [_ids(lm, '. '+CANNED[int(torch.randint(len(CANNED), (), generator=g))]) if r.canned else [] for _ in starts]
-    room = lm._most-max(map(len, [*starts, *map(lambda o: _ids(lm, o), about.novice+about.expert)]))-max(map(len, said))-1
-    made = guided(lm, [a+b for a,b in zip(starts, said)], *([b+c for b,c in zip(some(o), said)]
-        for o in (about.novice, about.expert)), n=max(1, min(r.fluent, room)), strength=r.guidance, seed=seed)
+    if prompts is not None: rows = passages(lm, prompts, about, r.most, mix(seed, 3))
+    heads = [p.ids[:max(1, min(24, len(p.ids)//2))] if prompts is None else p.ids for p in rows]
+    g = torch.Generator().manual_seed(mix(seed, 4))
+    def some(o): return o[int(torch.randint(len(o), (), generator=g))]
+    said = [_ids(lm, '. '+some(CANNED)) if r.canned else [] for _ in rows]
+    def stream(own, contexts): # what a context's stream begins with
+        if r.prompted: return [list(b)+h+s for b,h,s in zip(own, heads, said)]
+        return [lm.tokenizer('').input_ids+_ids(lm, some(contexts))+s for s in said]
+    starts = [list(p.plain)+h for p,h in zip(rows, heads)]
+    three = [a+s for a,s in zip(starts, said)], stream([p.novice for p in rows], about.novice), \
+        stream([p.expert for p in rows], about.expert)
+    room = lm._most - max(len(o) for k in three for o in k)
+    if room < 1: raise ValueError(f'prompts of up to {lm._most-room} tokens leave no room to write; {lm.name} reads {lm._most}')
+    made = guided(lm, *three, n=min(r.fluent, room), strength=r.guidance, seed=seed)
     return [_written(a, b+c, r) for a,b,c in zip(starts, said, made) if len(b+c) > r.skip_first]
 
 def _written(prompt, text, r): # every token of the text is a label, perhaps but for the first
@@ -211,11 +218,11 @@ class Log:
         "The course of one number"
         return [o['step'] for o in self.steps if name in o], [o[name] for o in self.steps if name in o]
 
-# %% ../../nbs/language/08_elm.ipynb #c17cf078
+# %% ../../nbs/language/08_elm.ipynb #efc17ca8
 def train_adapter(
     lm:LM, # The model; it is left as it was
     adapter:Adapter, # Trained in place
-    step:Callable, # `step(i)`: the loss, and a dict of numbers to log
+    step:Callable, # `step(i, dial)`: the loss, and a dict of numbers to log
     r, # A recipe with `lr`, `steps`, `dropout`
     folder=None, # Where the training is kept; None: nowhere
     watch:Callable|None=None, # `watch(lm)`: dict of numbers, with the adapter on
@@ -232,7 +239,7 @@ def train_adapter(
         dial = undo.enter_context(adapter.attach(lm.model)); _drop(dial, r.dropout)
         log = Log(folder, watch and (lambda: watch(lm)), report_every, quiet)
         def one(i, g):
-            loss, numbers = step(i)
+            loss, numbers = step(i, dial)
             log.add(i, **numbers)
             return loss
         fit(one, torch.optim.AdamW(params, lr=r.lr), adapter, r.steps, folder, seed=seed, device=lm.device,
@@ -299,7 +306,7 @@ def prepare(
         _fluency(lm, gone, about, r, seed, prompts) if c and r.fluent else []]
     return out, gone_out, kept_out
 
-# %% ../../nbs/language/08_elm.ipynb #db997bf1
+# %% ../../nbs/language/08_elm.ipynb #8b60a2df
 def erase(
     lm, # Model: an `LM`, or what `LM.load` takes; it is left as it was
     concept, # Keywords, or a `Concept` with contexts of your own
@@ -326,7 +333,7 @@ def erase(
         concept=list(about.keywords), recipe=asdict(r), entropy=entropy)
     def look(lm): return dict(zip(('recall_forget', 'recall_retain'), (recall(lm, o) for o in held if o))) | (
         watch(lm) if watch else {})
-    log = train_adapter(lm, adapter, lambda i: _step(lm, parts, r, i, seed), r, folder, look, report_every, quiet, seed,
+    log = train_adapter(lm, adapter, lambda i, _: _step(lm, parts, r, i, seed), r, folder, look, report_every, quiet, seed,
         resume=resume, args=asdict(r) | dict(concept=list(about.keywords), method='elm'))
     adapter.info['log'] = [o for o in log.steps if 'recall_forget' in o]
     return adapter
