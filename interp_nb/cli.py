@@ -6,7 +6,7 @@
 __all__ = ['app', 'sliders', 'tour', 'train', 'models', 'sample', 'apply', 'convert', 'info', 'main']
 
 # %% ../nbs/91_cli.ipynb #3b6f32af
-import ast, difflib, inspect, io, json, os, re, sys, warnings
+import ast, difflib, importlib, inspect, io, json, os, re, sys, warnings
 from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated
@@ -434,4 +434,5 @@ def info(
 # %% ../nbs/91_cli.ipynb #bdbf30d4
 def main():
     "The `interp-nb` command"
+    importlib.import_module('interp_nb.cli_sae') # adds its commands
     app()
