@@ -62,7 +62,7 @@ def _sizes(c): # features in each group
     ends = [round(o*c.width) for o in accumulate(c.groups)]
     return [b-a for a,b in zip([0, *ends], ends)]
 
-# %% ../../nbs/sae/04_training.ipynb #d250154d
+# %% ../../nbs/sae/04_training.ipynb #c5debe1a
 @dataclass(frozen=True)
 class Anneal:
     "When which exponent holds"
@@ -76,10 +76,10 @@ class Anneal:
         if not (0<=self.start<self.end<=1 and self.levels>0): raise ValueError(
             f'annealing from {self.start} to {self.end} in {self.levels} levels: '
             '0 <= start < end <= 1 and 1 level or more')
-        if len({self.level(i) for i in range(self.steps)}) < self.levels: raise ValueError(
+        each = (self.end-self.start)*self.steps/self.levels
+        if self.levels>1 and each<1: raise ValueError(
             f'{self.steps} steps are too few for {self.levels} levels from {self.start} to {self.end}')
-        each = int((self.end-self.start)*self.steps/self.levels) # a level may be shorter than the window
-        object.__setattr__(self, 'window', min(self.window, max(1, each)))
+        object.__setattr__(self, 'window', min(self.window, max(1, int(each)))) # no longer than a level
 
     def level(self, i): # of step `i`, from 0
         t = (i/self.steps - self.start)/(self.end-self.start)
