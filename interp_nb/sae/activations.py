@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from fastcore.basics import patch
 from ..core.hub import NotFoundError, atomic_folder, check
 from ..core.lm import LM, Site
-from ..core.tokens import Tokens
 from ..core.training import mix
 
 # %% ../../nbs/sae/03_activations.ipynb #de9f7778
