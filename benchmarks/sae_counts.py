@@ -40,10 +40,11 @@ def compare(name, share, a):
     labels, fmax, game = pack(Y), f.amax(0), torch.arange(a.n)//20
     ours, cpu, c = seconds(lambda: count(f, labels), a.repeats)
     print(f'{name}: {share:.1%} of values fire ({share*a.features:.0f} of {a.features})')
-    print(f'  ours                {ours:9.1f} s ({cpu:.1f} s of processor)   peak memory so far {gigabytes():.2f} GB')
+    print(f'  ours                {ours:9.1f} s ({cpu:.1f} s of processor)   '
+        f'peak memory so far {gigabytes():.2f} GB')
     t, p, _ = seconds(lambda: (coverage(f, labels, game, counts=c).score(),
         reconstruction(f, labels, game).score()), 1)
-    print(f'  then coverage, and reconstruction with its own counts on half: {t:.1f} s ({p:.1f} s of processor), '
+    print(f'  then coverage, and reconstruction with counts of its own {t:.1f} s ({p:.1f} s of processor)   '
         f'peak memory {gigabytes():.2f} GB')
     for how in ('sparse', 'dense', 'bits') if a.ways else ():
         t, p, same = seconds(lambda: count(f, labels, how=how), 1)
@@ -59,7 +60,8 @@ def compare(name, share, a):
     report('tiles of 25 x 25', t*tiles, p*tiles, ours, cpu, f'{same}; {tiles} tiles')
 
 def report(name, wall, cpu, ours, mine, same):
-    print(f'  {name:<18}  {wall:9.0f} s ({cpu:.0f} s of processor)   {wall/ours:.0f} times ours ({cpu/mine:.0f}), {same}')
+    print(f'  {name:<18}  {wall:9.0f} s ({cpu:.0f} s of processor)   '
+        f'{wall/ours:.0f} times ours ({cpu/mine:.0f}), {same}')
 
 
 if __name__=='__main__':

@@ -198,7 +198,7 @@ def _sparse(bucket, fired, f, cut, Y):
     for t,into in enumerate(bucket):
         on = level==t+1
         fired[t] += torch.bincount(c[on], minlength=f.shape[1])
-        into += _bags(Y, r[on], c[on], f.shape[1]).to(torch.int32)   # whole numbers below 2²⁴: exact in float32
+        into += _bags(Y, r[on], c[on], f.shape[1]).to(torch.int32)  # exact: whole numbers below 2²⁴
 
 def _bags(table, rows, bag, n):
     "Sums of rows of `table`, one for each of `n` bags, `(n, G)`; `bag` rises"
