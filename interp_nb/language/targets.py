@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'target', 'strengths', 'Concept', 'concept', 'Passage', 'passages', 'logits_after', 'Sparse', 'sparse',
            'join', 'labels', 'cross_entropy', 'targets', 'Segment', 'segment', 'pack', 'packed_logits', 'losses',
-           'preview']
+           'preview', 'widest']
 
 # %% ../../nbs/language/075_targets.ipynb #9ae2ce3c
 import hashlib, json, warnings
@@ -424,3 +424,25 @@ def preview(
     V = root(lm.model).get_output_embeddings().weight.shape[0]
     return [dict(read=lm.tokenizer.decode([i]), entropy=e, before=likely(b), after=likely(a)) for i,e,b,a in
         zip(p.ids, q.entropy().tolist(), own.dense(V), q.dense(V))]
+
+# %% ../../nbs/language/075_targets.ipynb #a4927884
+@torch.no_grad()
+def widest(
+    lm:LM, # The frozen model
+    rows:list, # `Passage`s with contexts; a dozen is enough
+    etas=None, # Strengths to try, beside 0; None: 0.1, 0.2, … 4
+    temperature:float=1., # All logits are divided by it
+    batch:int=16, # Passages of a forward
+)->tuple: # The strength whose target is the most open; the strengths; mean entropy of each, nats
+    "Find how far to go: as far as the target opens, and no further"
+    etas, total, n = [0.] + ([o/10 for o in range(1, 41)] if etas is None else list(etas)), 0., 0
+    for i in range(0, len(rows), batch):
+        some = rows[i:i+batch]
+        z = logits_after(lm, [getattr(o, k) for k in Passage._fields[1:] for o in some], [o.ids for _ in 'pne' for o in some])
+        here = torch.cat([torch.arange(z.shape[1], device=z.device) < len(o.ids) for o in some]).view(len(some), -1)
+        z = [o[here] for o in z.unflatten(0, (3, -1))]
+        total, n = total+torch.stack([torch.special.entr(target(*z, e, temperature)).sum() for e in etas]), n+len(z[0])
+    best, gain = etas[int(total.argmax())], (total.max()-total[0])/n
+    if gain < 1e-3: raise ValueError('no target is more open than what the model says itself: '
+        'its contexts do not tell an expert from a novice; give others, or say how far to go with eta')
+    return best, etas, (total/n).tolist()

@@ -69,7 +69,8 @@ def _probe_loss(z, Y, slices, classes):
     "Cross-entropy: mean over positions and squares, summed over families"
     total = 0.
     for k,s in slices.items():
-        if k in classes: total = total-(Y[:, s].unflatten(1, (-1, classes[k]))*z[:, s].unflatten(1, (-1, classes[k])
+        if k in classes:
+            total = total-(Y[:, s].unflatten(1, (-1, classes[k]))*z[:, s].unflatten(1, (-1, classes[k])
             ).log_softmax(-1)).sum(-1).mean()
         else: total = total+nnf.binary_cross_entropy_with_logits(z[:, s], Y[:, s])
     return total
@@ -97,7 +98,8 @@ class Probe:
         "Share of squares whose likeliest class is right, or of properties rightly called, for each family"
         p, labels, out = self.encode(x), pack(labels, len(x)), {}
         Y = labels.rows().to(x.device)
-        if labels.shapes!=self.labels.shapes: raise ValueError(f'the probe knows {self.labels.shapes}, not {labels.shapes}')
+        if labels.shapes!=self.labels.shapes:
+            raise ValueError(f'the probe knows {self.labels.shapes}, not {labels.shapes}')
         for k,s in labels.slices.items():
             q, y, c = p[:, s], Y[:, s], self.classes.get(k)
             if c: q, y = q.unflatten(1, (-1, c)).argmax(-1), y.unflatten(1, (-1, c)).float().argmax(-1)
@@ -126,10 +128,11 @@ def linear_probe(
     W = W/scale                          # the probe takes raw activations
     return Probe(W, b-mean@W, Labels(labels.bits[:0], labels.shapes), classes, how=='ridge')
 
-# %% ../../nbs/sae/052_baselines.ipynb #8946c029
+# %% ../../nbs/sae/052_baselines.ipynb #d096f319
 def _adamw(z, Y, slices, classes, epochs, batch, lr, decay, seed):
-    W, b = (torch.zeros(*s, device=z.device, requires_grad=True) for s in ((z.shape[1], Y.shape[1]), (Y.shape[1],)))
-    opt, g = torch.optim.AdamW([W, b], lr=lr, weight_decay=decay, betas=(.9, .99)), torch.Generator().manual_seed(seed)
+    d, G, g = z.shape[1], Y.shape[1], torch.Generator().manual_seed(seed)
+    W, b = (torch.zeros(*s, device=z.device, requires_grad=True) for s in ((d, G), (G,)))
+    opt = torch.optim.AdamW([W, b], lr=lr, weight_decay=decay, betas=(.9, .99))
     steps = epochs*math.ceil(len(z)/batch)
     fall = torch.optim.lr_scheduler.LambdaLR(opt, lambda i: 1-i/steps)
     for _ in range(epochs):

@@ -5,30 +5,31 @@
 # %% auto #0
 __all__ = ['logistic', 'sparse_probing', 'Perturbation', 'perturbation', 'spurious', 'absorption']
 
-# %% ../../nbs/sae/055_concepts.ipynb #51d8ecad
+# %% ../../nbs/sae/055_concepts.ipynb #2e759811
 from dataclasses import dataclass
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 import torch.nn.functional as nnf
 
 from ..core.effects import Effect, bootstrap
-from .counts import Labels, pack
-from .metrics import _split
+from .counts import pack
+from .metrics import _mean, _split
 
-# %% ../../nbs/sae/055_concepts.ipynb #95c54866
+# %% ../../nbs/sae/055_concepts.ipynb #8456e116
 def logistic(
     x:Tensor, # `(n, k)` features or activations
     y:Tensor, # `(n,)` bool, both values present
     ridge:float=1., # Penalty on standardised weights
+    alike:bool=False, # One scale for all columns: for activations, whose directions matter
     steps:int=50, # At most so many of Newton's
 )->tuple: # Weights `(k,)` and bias, float64, for raw `x`: yes where `x@w+b > 0`
     "Logistic regression with classes of equal weight"
     if y.all() or not y.any(): raise ValueError('the property is the same everywhere: nothing separates it')
     x, t = x.double(), y.double()
     mean, scale = x.mean(0), x.std(0, correction=0)
+    if alike: scale = scale.square().mean().sqrt().expand_as(scale)
     z = torch.cat([(x-mean)/torch.where(scale > 0, scale, 1.), torch.ones_like(x[:, :1])], 1)
     s = torch.where(y, 1/t.sum(), 1/(1-t).sum())*len(t)/2
     keep = ridge*torch.ones_like(z[0]); keep[-1] = 0.
@@ -59,7 +60,7 @@ def _accuracy(score, y):
     return ((said[y]).double().mean() + (~said[~y]).double().mean()).item()/2
 
 def _parts(labels, n, held_out, groups, least):
-    "Labels `(n, G)`, which positions are held out, and which properties have `least` of each class in both parts"
+    "Labels `(n, G)`, positions held out, and which properties have `least` of each class in both parts"
     labels = pack(labels, n); Y, test = labels.rows(), _split(held_out, groups, n)
     if test is None: raise ValueError('held_out is None; these scores need positions to be tested on')
     enough = torch.stack([c.sum(0) >= least for part in (test, ~test) for c in (Y[part], ~Y[part])]).all(0)
@@ -93,13 +94,14 @@ def sparse_probing(
             out[k][i] = _accuracy(f[test][:, order[:k]].double()@w+b, y[test])
     return out
 
-# %% ../../nbs/sae/055_concepts.ipynb #03295ca9
+# %% ../../nbs/sae/055_concepts.ipynb #f828f886
 def _probes(x, Y, test, enough, most, seed):
     "A probe for each property that has enough positions: weights `(d, G)` and biases, zeros elsewhere"
-    W, b = torch.zeros(x.shape[1], Y.shape[1], dtype=torch.float64), torch.zeros(Y.shape[1], dtype=torch.float64)
+    d, G = x.shape[1], Y.shape[1]
+    W, b = x.new_zeros(d, G, dtype=torch.float64), x.new_zeros(G, dtype=torch.float64)
     for i in enough.nonzero()[:, 0].tolist():
         at = _draw(Y[:, i], ~test, most, seed)
-        W[:, i], b[i] = logistic(x[at], Y[at, i])
+        W[:, i], b[i] = logistic(x[at], Y[at, i], alike=True)
     return W, b
 
 def _without(x, f, W_dec, which):
@@ -107,7 +109,7 @@ def _without(x, f, W_dec, which):
     return x.double() - f[:, which].double()@W_dec[which].double()
 
 def _effects(f, y, at, w, W_dec, clamp=True):
-    "What each feature does to a probe, `(F,)`: difference of class means times what it writes along the probe"
+    "What each feature does to a probe, `(F,)`: difference of class means, times what it writes along it"
     d = _differences(f, y, at)
     return (d.clamp(min=0) if clamp else d)*(W_dec.double()@w)
 
@@ -144,7 +146,8 @@ def perturbation(
 )->Perturbation:
     "Ablate the features of one property at a time and see which probes suffer (TPP of SAEBench)"
     labels, Y, test, enough = _parts(labels, len(x), held_out, groups, least)
-    if enough.sum() < 2: raise ValueError(f'{int(enough.sum())} properties have {least} of each class; 2 are needed')
+    if enough.sum() < 2:
+        raise ValueError(f'{int(enough.sum())} properties have {least} of each class; 2 are needed')
     (W, b), f, at = _probes(x, Y, test, enough, most, seed), dictionary.encode(x), enough.nonzero()[:, 0]
     ft, Yt, Wd = f[test], Y[test], dictionary.W_dec
     accuracy = lambda x: torch.tensor([_accuracy(x.double()@W[:, i]+b[i], Yt[:, i]) for i in at.tolist()])
@@ -157,16 +160,18 @@ def perturbation(
             out[k, row] = clean-accuracy(_without(x[test], ft, Wd, which))
     return Perturbation(tuple(ns), clean.double(), out, at)
 
-# %% ../../nbs/sae/055_concepts.ipynb #5eb2f0f7
+# %% ../../nbs/sae/055_concepts.ipynb #0c717880
 def _four(a, b, rows, most, seed):
     "Positions in which each combination of two properties is as common as the others"
-    g, at = torch.Generator().manual_seed(seed), [(p & rows).nonzero()[:, 0] for p in (a & b, a & ~b, ~a & b, ~a & ~b)]
+    g, four = torch.Generator().manual_seed(seed), (a & b, a & ~b, ~a & b, ~a & ~b)
+    at = [(p & rows).nonzero()[:, 0] for p in four]
     n = min(most//4, *map(len, at))
-    if n < 10: raise ValueError(f'{[len(o) for o in at]} positions have both, the first, the second and none of '
+    if n < 10:
+        raise ValueError(f'{[len(o) for o in at]} positions have both, the first, the second and none of '
         'the two properties; 10 of each are needed')
     return torch.cat([o[torch.randperm(len(o), generator=g)[:n]] for o in at])
 
-# %% ../../nbs/sae/055_concepts.ipynb #2ce406b6
+# %% ../../nbs/sae/055_concepts.ipynb #a81a57fe
 def spurious(
     dictionary, # With `encode` and `W_dec` `(F, d)`
     x:Tensor, # Activations `(N, d)`
@@ -183,14 +188,16 @@ def spurious(
     _, Y, test, _ = _parts(torch.stack([a, b], 1), len(x), held_out, groups, 1); a, b = Y.T
     four, scored = _four(a, b, ~test, most, seed), _four(a, b, test, most, seed)
     agree = _draw(a, ~test & (a==b), most, seed)
-    (clean, c0), (biased, b0), (wb, _) = logistic(x[four], a[four]), logistic(x[agree], a[agree]), logistic(x[four], b[four])
+    fits = (four, a), (agree, a), (four, b)
+    (clean, c0), (biased, b0), (wb, _) = (logistic(x[at], y[at], alike=True) for at,y in fits)
     f = dictionary.encode(x); ft, xt, yt, Wd = f[scored], x[scored], a[scored], dictionary.W_dec
     order = _effects(f, b, four, wb, Wd, clamp=False).abs().argsort(descending=True, stable=True)
     A = lambda x, w, bias: _accuracy(x.double()@w+bias, yt)
     out = dict(clean=A(xt, clean, c0), biased=A(xt, biased, b0))
     out['ablated'] = {n: A(_without(xt, ft, Wd, order[:n]), biased, b0) for n in ns}
     room = out['clean']-out['biased']
-    return out | dict(score={n: (v-out['biased'])/room if room >= gap else math.nan for n,v in out['ablated'].items()})
+    score = {n: (v-out['biased'])/room if room >= gap else math.nan for n,v in out['ablated'].items()}
+    return out | dict(score=score)
 
 # %% ../../nbs/sae/055_concepts.ipynb #034f29fb
 def _f1(said, y): return (2*(said & y).sum()/(said.sum()+y.sum()).clamp(min=1)).item()
@@ -214,7 +221,20 @@ def _shares(f, W_dec, w, mains, total, most, cosine):
     share = taken/(taken+main.clamp(min=0)).clamp(min=1e-12)
     return torch.where(main < total, share, 0.)
 
-# %% ../../nbs/sae/055_concepts.ipynb #beee2077
+# %% ../../nbs/sae/055_concepts.ipynb #d108a052
+def _absorbed(f, W_dec, w, mains, total, part, cosine):
+    "Where all main features are silent and one other feature carries `part` of the projection, `(n,)` bool"
+    each = f.double()*(W_dec.double()@w)
+    each[:, mains] = -torch.inf; each[:, nnf.normalize(W_dec.double(), dim=1)@w < cosine] = -torch.inf
+    return (f[:, mains]==0).all(1) & (each.amax(1) >= part*total) & (total > 0)
+
+def _rates(full, children, right, n):
+    "Rate of full absorption where each of `children` holds"
+    if children is None: return {}
+    C = pack(children, n); Y = C.rows()[right]
+    return {C.name(i): _mean(full[c].double()) for i,c in enumerate(Y.T)}
+
+# %% ../../nbs/sae/055_concepts.ipynb #d7654287
 def absorption(
     dictionary, # With `encode` and `W_dec` `(F, d)`
     x:Tensor, # Activations `(N, d)`
@@ -228,23 +248,14 @@ def absorption(
     part:float=.4, # Least share of the projection that one absorber contributes
     seed:int=0, # Of the draw
 )->dict: # `'full'`, `'fraction'`, `'mains'`, `'probe'`, `'n'`; `'children'`: name to rate, nan without a case
-    "How often a property is carried by a feature that is not its own"
+    "How often a property is carried by a feature that is not its own (Chanin et al., 2024; SAEBench)"
     _, Y, test, enough = _parts(y, len(x), held_out, groups, 10); y = Y[:, 0]
     if not enough[0]: raise ValueError('the property needs 10 positions with and 10 without it in both parts')
     f, Wd, at = dictionary.encode(x), dictionary.W_dec, _draw(y, ~test, most, seed)
-    w, b = logistic(x[at], y[at]); score, mains = x.double()@w+b, _mains(f, y, at, gain, f.shape[1])
-    right, w = test & y & (score > 0), w/w.norm()
-    total, fr = (x[right].double()-x[at][~y[at]].double().mean(0))@w, f[right]
-    each = fr.double()*(Wd.double()@w); each[:, mains] = -torch.inf
-    each[:, nnf.normalize(Wd.double(), dim=1)@w < cosine[0]] = -torch.inf
-    full = (fr[:, mains]==0).all(1) & (each.amax(1) >= part*total) & (total > 0)
-    out = dict(full=full.double().mean().item(), mains=mains.tolist(), n=int(right.sum()),
-        probe=_accuracy(score[test], y[test]),
-        fraction=_shares(fr, Wd, w, mains, total, 3, cosine[1]).mean().item())
-    return out | dict(children=_rates(full, children, right, len(x)))
-
-def _rates(full, children, right, n):
-    "Rate of full absorption where each of `children` holds"
-    if children is None: return {}
-    C = pack(children, n); Y = C.rows()[right]
-    return {C.name(i): full[c].double().mean().item() for i,c in enumerate(Y.T)}
+    w, b = logistic(x[at], y[at], alike=True); score = x.double()@w+b
+    mains, right, w = _mains(f, y, at, gain, f.shape[1]), test & y & (score > 0), w/w.norm()
+    total = (x[right].double()-x[at][~y[at]].double().mean(0))@w
+    full = _absorbed(f[right], Wd, w, mains, total, part, cosine[0])
+    fraction = _mean(_shares(f[right], Wd, w, mains, total, 3, cosine[1]))
+    return dict(full=_mean(full.double()), fraction=fraction, mains=mains.tolist(), n=int(right.sum()),
+        probe=_accuracy(score[test], y[test]), children=_rates(full, children, right, len(x)))

@@ -6,8 +6,8 @@
 __all__ = ['THRESHOLDS', 'Labels', 'pack', 'blocks', 'size', 'peaks', 'cuts', 'levels', 'firings', 'Counts', 'count', 'aligned',
            'f1', 'mcc', 'asserted']
 
-# %% ../../nbs/sae/045_counts.ipynb #0e472eec
-from collections.abc import Callable, Iterator
+# %% ../../nbs/sae/045_counts.ipynb #c6213bfd
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 import math, time
@@ -40,7 +40,8 @@ class Labels:
     def name(self, g): # Number of a property
         "What a property is called: its family, and where in it"
         k, s = next((k, s) for k,s in self.slices.items() if s.start <= g < s.stop)
-        return k + ''.join(f'[{i}]' for i in np.unravel_index(g-s.start, self.shapes[k] or (1,))[:len(self.shapes[k])])
+        shape = self.shapes[k]
+        return k + ''.join(f'[{i}]' for i in (np.unravel_index(g-s.start, shape) if shape else ()))
 
 # %% ../../nbs/sae/045_counts.ipynb #ff893478
 def _matrix(name, y, n):
@@ -50,12 +51,12 @@ def _matrix(name, y, n):
     if y.ndim==0: raise ValueError(f'labels {name!r} are one value; the first axis must hold the positions')
     axes = 1 if n is None else next((k for k in range(1, y.ndim+1) if math.prod(y.shape[:k])==n), 0)
     if not axes: raise ValueError(
-        f'labels {name!r} have shape {tuple(y.shape)} and the features {n} rows: the first axes must give {n}')
+        f'labels {name!r} are {tuple(y.shape)} and the features have {n} rows: the first axes must give {n}')
     return y.flatten(0, axes-1).flatten(1) if y.ndim > axes else y.flatten()[:, None], tuple(y.shape[axes:])
 
-# %% ../../nbs/sae/045_counts.ipynb #80ce4fa3
+# %% ../../nbs/sae/045_counts.ipynb #a60123bf
 def pack(
-    labels, # Bool tensor `(N, ...)`, dict of such, or `Labels`; instead of `N`, several axes that multiply to `n`
+    labels, # Bool tensor `(N, ...)`, dict of such, or `Labels`; several axes may multiply to `N`
     n:int|None=None, # Number of positions there must be
 )->Labels:
     "Pack boolean labels, a family each, for counting"
@@ -94,9 +95,9 @@ def _parts(x, rows):
         size = min(rows, len(x)-k*rows), x.shape[1]
         if size[0] > 0: yield torch.sparse_coo_tensor(at[:, a:b]-shift, values[a:b], size, is_coalesced=True)
 
-# %% ../../nbs/sae/045_counts.ipynb #c3e7865a
+# %% ../../nbs/sae/045_counts.ipynb #f70792f5
 def blocks(
-    features, # `(N, F)` or `(..., F)`, dense or sparse; a list of chunks `(n, F)`; or a function that yields them
+    features, # `(..., F)`, dense or sparse; a list of chunks `(n, F)`; or a function that yields them
     rows:int=8192, # Most rows of one block
     what:str='feature', # What a column is, for errors
 )->Iterator: # Of `(start, block)`: number of the first row, and `(n, F)`, dense or coalesced sparse, float
@@ -104,14 +105,14 @@ def blocks(
     start, width = 0, None
     for chunk in _chunks(features):
         if not isinstance(chunk, Tensor) or chunk.ndim!=2: raise ValueError(
-            f'{what}s are (positions, {what}s), not {tuple(chunk.shape) if isinstance(chunk, Tensor) else chunk!r}')
+            f'{what}s are (positions, {what}s), not {tuple(getattr(chunk, "shape", [type(chunk).__name__]))}')
         width = chunk.shape[1] if width is None else width
         if chunk.shape[1]!=width: raise ValueError(f'a chunk has {chunk.shape[1]} {what}s, the first {width}')
         for x in _parts(chunk, rows):
             x = x if x.dtype==torch.float64 else x.float()
             v = x if x.layout==torch.strided else x.values()
-            if not v.isfinite().all():
-                r, c = (~v.isfinite()).nonzero()[0].tolist() if v is x else x.indices()[:, ~v.isfinite()][:, 0].tolist()
+            if (odd := ~v.isfinite()).any():
+                r, c = (odd.nonzero()[0] if v is x else x.indices()[:, odd][:, 0]).tolist()
                 raise ValueError(f'{what} {c} of position {start+r} is NaN or infinite')
             yield start, x
             start += len(x)
@@ -134,7 +135,8 @@ def peaks(
     for start,f in blocks(features):
         f = f if rows is None else _kept(f, rows[start:start+len(f)])
         if f.layout==torch.strided: new = f.abs().amax(0) if len(f) else f.new_zeros(f.shape[1])
-        else: new = f.values().new_zeros(f.shape[1]).scatter_reduce(0, f.indices()[1], f.values().abs(), 'amax')
+        else:
+            new = f.values().new_zeros(f.shape[1]).scatter_reduce(0, f.indices()[1], f.values().abs(), 'amax')
         top = new if top is None else torch.maximum(top, new)
     return top
 
@@ -262,6 +264,7 @@ class Counts:
     cut:Tensor # `(T, F)`: the values that were to be exceeded
     thresholds:tuple # `T` shares of the largest value
 
+# %% ../../nbs/sae/045_counts.ipynb #8d130ee1
 def count(
     features, # As for `blocks`
     labels, # As for `pack`
@@ -275,8 +278,9 @@ def count(
     labels = pack(labels, size(features)); rows = _rows(rows, labels)
     cut = cuts(peaks(features, rows) if fmax is None else fmax, thresholds)
     G, (T, F) = labels.G, cut.shape
-    tp, fired = (torch.zeros(T, F, *o, dtype=d, device=cut.device) for o,d in (((G,), torch.int32), ((), torch.int64)))
-    true, n = torch.zeros(G, dtype=torch.int64, device=cut.device), 0
+    tp = torch.zeros(T, F, G, dtype=torch.int32, device=cut.device)
+    fired, true = (torch.zeros(o, dtype=torch.int64, device=cut.device) for o in ((T, F), G))
+    n = 0
     for f,Y in aligned(features, labels, rows):
         _WAYS[_way(f, cut) if how=='auto' else how](tp, f, cut, Y)
         _, c, level = firings(f, cut)
@@ -285,7 +289,7 @@ def count(
     for t in range(T-2, -1, -1): tp[t] += tp[t+1]; fired[t] += fired[t+1]   # from buckets to thresholds
     return Counts(tp, fired, true, n, cut, tuple(thresholds))
 
-# %% ../../nbs/sae/045_counts.ipynb #cc57b36c
+# %% ../../nbs/sae/045_counts.ipynb #d3b52d5c
 def aligned(
     features, # As for `blocks`
     labels:Labels, # As many positions
@@ -295,19 +299,20 @@ def aligned(
     stop = 0
     for start,f in blocks(features):
         stop = start+len(f)
-        if stop > len(labels): raise ValueError(f'there are {len(labels)} labels and at least {stop} rows of features')
+        if stop > len(labels):
+            raise ValueError(f'there are {len(labels)} labels and at least {stop} rows of features')
         Y = labels.rows(slice(start, stop)).to(f.device)
         if rows is None: yield f, Y
         elif (keep := rows[start:stop]).any(): yield _kept(f, keep), Y[keep.to(f.device)]
     if stop!=len(labels): raise ValueError(f'there are {len(labels)} labels and {stop} rows of features')
 
-# %% ../../nbs/sae/045_counts.ipynb #bef8c659
+# %% ../../nbs/sae/045_counts.ipynb #50db256c
 def _rows(rows, labels):
     "`rows` as bool, `(N,)`, some of it true"
     if rows is None: return None
     rows = torch.as_tensor(rows).cpu()
     if rows.dtype!=torch.bool or rows.shape!=(len(labels),): raise ValueError(
-        f'rows is {rows.dtype} of shape {tuple(rows.shape)}; bool is needed, one for each of {len(labels)} positions')
+        f'rows is {rows.dtype}, {tuple(rows.shape)}; bool is needed, one for each of {len(labels)} positions')
     if not rows.any(): raise ValueError('rows keeps no position')
     return rows
 

@@ -269,19 +269,19 @@ def _write_sparsify(to, p, tensors):
     save_file({v: _turned(v, tensors[k]).contiguous() for k,v in _SPARSIFY.items()}, to/'sae.safetensors')
     (to/'cfg.json').write_text(json.dumps(c, indent=1)+'\n', encoding='utf-8')
 
-# %% ../../nbs/sae/005_dictionary_files.ipynb #db7603da
+# %% ../../nbs/sae/005_dictionary_files.ipynb #7e12f917
 _LAYOUTS = {'sae_weights.safetensors': ('cfg.json', _read_saelens), 'ae.pt': ('config.json', _read_dl),
     'sae.safetensors': ('cfg.json', _read_sparsify)}
 
 def _folder(name): # a shipped dictionary, one of a shipped set, or any folder
     head, _, rest = str(name).partition('/')
-    if rest and head in shipped() and (shipped()[head]/rest).is_dir(): return shipped()[head]/rest
+    if rest and head in shipped() and (shipped()[head]/rest).is_dir(): return check(shipped()[head])/rest
     folder = find(name)
     if isinstance(folder, Path): return folder
     raise NotFoundError(f'{name}: there is no such folder; a dictionary of a model hub is downloaded first, '
         'with huggingface_hub.snapshot_download')
 
-# %% ../../nbs/sae/005_dictionary_files.ipynb #b1e10caf
+# %% ../../nbs/sae/005_dictionary_files.ipynb #921bb08d
 def read(
     folder:str|Path, # A shipped dictionary, or a folder of SAELens, dictionary_learning or sparsify
     scale:float|None=None, # What activations were multiplied by, for files that do not say it
@@ -292,6 +292,9 @@ def read(
     known = ', '.join(f'{w} with {s}' for w,(s,_) in _LAYOUTS.items())
     if len(there)!=1:
         seen = ', '.join(there or sorted(o.name for o in folder.iterdir())[:5]) or 'nothing'
+        inside = [o.parent.name for k in _LAYOUTS for o in folder.glob(f'*/{k}')]
+        if inside and not there: raise ValueError(
+            f'{folder} holds {len(inside)} dictionaries; name one of them: {", ".join(sorted(inside))}')
         raise ValueError(f'{folder} holds {seen}; one dictionary is right: {known}')
     settings, reader = _LAYOUTS[there[0]]
     if not (folder/settings).is_file(): raise ValueError(

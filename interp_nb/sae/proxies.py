@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['unsupervised', 'Above', 'Recovered', 'loss_recovered']
 
-# %% ../../nbs/sae/047_proxies.ipynb #cade974e
+# %% ../../nbs/sae/047_proxies.ipynb #70e34b5b
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 import torch.nn.functional as nnf
@@ -48,15 +47,17 @@ def _from_sums(s, bias, n):
     "The scores that come from sums over positions"
     total = {k: v[0] for k,v in s.items()}; mean = lambda k: _ratio(*s[k])
     var = total['var']
-    return dict(fve=1-_ratio(total['e'], var), fve_centered=1-_ratio(total['e']-bias.square().sum().item()/n, var),
+    centered = total['e']-bias.square().sum().item()/n
+    return dict(fve=1-_ratio(total['e'], var), fve_centered=1-_ratio(centered, var),
         fve_legacy=1-mean('legacy'), mse=total['e']/n, shrinkage=_ratio(total['yy'], total['dot']),
         l2_ratio=mean('l2'), cosine=mean('cosine'))
 
 def _sparsity(fired, hist, n):
     "The scores that come from how often features fired, and from a histogram of how many did"
     density, at = fired.double()/n, torch.arange(len(hist), device=hist.device)
-    return dict(l0=(at*hist).sum().item()/n, l0_quantiles={q: _quantile(hist, q) for q in (.05, .25, .5, .75, .95)},
-        dead=(fired==0).double().mean().item(), dead_bound=3/n, dense=(density > .1).double().mean().item(),
+    quantiles = {q: _quantile(hist, q) for q in (.05, .25, .5, .75, .95)}
+    return dict(l0=(at*hist).sum().item()/n, l0_quantiles=quantiles, dead=(fired==0).double().mean().item(),
+        dead_bound=3/n, dense=(density > .1).double().mean().item(),
         half_dense=(density > .5).double().mean().item(), density=density)
 
 # %% ../../nbs/sae/047_proxies.ipynb #235d0eaf
@@ -114,7 +115,7 @@ class Above:
         l, whole = self.site.layer, self.site.kind=='resid_pre'
         at = Site('resid_post', l-1) if l else Site('resid_pre', 0)
         self.resid = lm.run(tokens, at, stop=max(l-1, 0))[at]
-        self.act = self.resid if whole else lm.run(tokens, self.site, start=(l, self.resid), stop=l)[self.site]
+        self.act = self.resid if whole else lm.run(tokens, site, start=(l, self.resid), stop=l)[site]
 
     @torch.no_grad()
     def __call__(self,
@@ -133,7 +134,9 @@ class Recovered:
     kl:dict # The same but `'clean'`: `(n,)` sums of KL(clean‖it); empty without probabilities
     tokens:Tensor # `(n,)` positions that were scored
 
-    def mean(self): "Mean loss per position, in nats"; return {k: (v.sum()/self.tokens.sum()).item() for k,v in self.loss.items()}
+    def mean(self):
+        "Mean loss per position, in nats"
+        return {k: (v.sum()/self.tokens.sum()).item() for k,v in self.loss.items()}
 
 # %% ../../nbs/sae/047_proxies.ipynb #64794b74
 @torch.no_grad()
@@ -146,7 +149,8 @@ def _measured(forward, changes):
         if not y[ok].isfinite().all(): raise ValueError(f'the loss is NaN or infinite with {k} activations')
         sums[k] = torch.where(ok, y, 0.).double().sum(1)
         if logp is None: continue
-        d = (logp.exp()*(logp-q)).sum(-1); kl[k] = torch.where(ok, d if d.ndim > 1 else d[:, None], 0.).double().sum(1)
+        d = (logp.exp()*(logp-q)).sum(-1)
+        kl[k] = torch.where(ok, d if d.ndim > 1 else d[:, None], 0.).double().sum(1)
     return sums, kl, ok.sum(1).double()
 
 def _mean_act(forwards):
@@ -160,9 +164,9 @@ def _above(lm, prompts, site, loss, rows):
     cut = [slice(a, min(a+rows, len(t))) for a in range(0, len(t), rows)]
     return [Above(lm, Tokens(t.ids[s], t.mask[s]), site, s, loss) for s in cut]
 
-# %% ../../nbs/sae/047_proxies.ipynb #f3f5e615
+# %% ../../nbs/sae/047_proxies.ipynb #4d241381
 def loss_recovered(
-    model, # An `LM`; or functions like `Above`: a replacement (or None) to losses `(b, p)` and log-probabilities
+    model, # An `LM`; or functions like `Above`: a replacement or None to losses and log-probabilities
     reconstruct:Callable, # From activations to what replaces them: a dictionary, or any function
     prompts=None, # What `lm.run` takes
     site:Site|None=None, # Where; by default the dictionary's own
@@ -173,7 +177,8 @@ def loss_recovered(
     "What the model loses on reconstructed activations, beside zero and mean ablation"
     if isinstance(model, LM):
         site = getattr(reconstruct, 'site', None) if site is None else site
-        if not isinstance(site, Site): raise ValueError(f'site is {site!r}; give a Site, such as Site("resid_pre", 1)')
+        if not isinstance(site, Site):
+            raise ValueError(f'site is {site!r}; give a Site, such as Site("resid_pre", 1)')
         if prompts is None: raise ValueError('no prompts: give texts, token ids or Tokens')
         model = _above(model, prompts, site, loss, rows)
     forwards = [model] if callable(model) else list(model)
@@ -191,7 +196,7 @@ def _parts(self:Recovered, ablation, by):
     if by not in ('loss', 'kl'): raise ValueError(f"by is {by!r}; there are 'loss' and 'kl'")
     x = self.loss if by=='loss' else self.kl
     if ablation not in ('zero', 'mean') or ablation not in x: raise ValueError(
-        f'no {by} with {ablation!r} ablation; there are ' + (', '.join(k for k in x if k in ('zero', 'mean')) or 'none'))
+        f'no {by} with {ablation!r} ablation; there are ' + (', '.join({'zero', 'mean'} & {*x}) or 'none'))
     under = x[ablation]-x['clean'] if by=='loss' else x[ablation]
     return x[ablation]-x['reconstructed'], under
 
@@ -226,4 +231,5 @@ def effect(self:Recovered,
     "The score with its interval"
     if why := self.why(ablation, by): raise ValueError(f'the score is undefined: {why}')
     kwargs = dict(unit='prompt', name=f'{by} recovered ({ablation} ablation)') | kwargs
-    return bootstrap(tuple(o.numpy(force=True) for o in self._parts(ablation, by)), lambda a, b: a.sum()/b.sum(), **kwargs)
+    parts = tuple(o.numpy(force=True) for o in self._parts(ablation, by))
+    return bootstrap(parts, lambda a, b: a.sum()/b.sum(), **kwargs)

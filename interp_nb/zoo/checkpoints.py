@@ -81,8 +81,13 @@ def load(
     if not (folder/'card.json').exists():
         raise ValueError(f'{folder} has no card.json, so it is no checkpoint of the zoo; '
                          'a pipeline is opened with Diffuser.load')
-    return _OPEN[card(folder)['kind']](folder)
+    kind = card(folder)['kind']
+    if kind not in _OPEN: raise ValueError(f'{folder.name} is of kind {kind!r}' + (
+        '; interp_nb.sae.dictionaries.load opens it' if kind in ('dictionary', 'dictionaries') else
+        f', and the zoo opens {", ".join(_OPEN)}'))
+    return _OPEN[kind](folder)
 
+# %% ../../nbs/zoo/10_checkpoints.ipynb #5d1c7e90
 def _embedder(folder):
     from transformers import CLIPModel, CLIPTokenizer
     model = CLIPModel.from_pretrained(folder, dtype=torch.float32)
