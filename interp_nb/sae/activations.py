@@ -6,7 +6,7 @@
 __all__ = ['Activations', 'from_rows', 'measure', 'site_rows', 'from_lm', 'module_rows', 'from_module', 'cache', 'cached',
            'Shuffled']
 
-# %% ../../nbs/sae/03_activations.ipynb #a06a5dc3
+# %% ../../nbs/sae/03_activations.ipynb #e1cf0fcc
 import json, hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
