@@ -55,14 +55,15 @@ def _draw(y, rows, most, seed):
     return torch.cat(out)
 
 def _accuracy(score, y):
-    "Mean of the accuracies of the two classes"
-    said, y = score > 0, y.bool()
-    return ((said[y]).double().mean() + (~said[~y]).double().mean()).item()/2
+    "Mean of the accuracies of the two classes: a number, or `(C,)` for `(n, C)`"
+    said = score > 0
+    return ((said & y).sum(0)/y.sum(0).double() + (~said & ~y).sum(0)/(~y).sum(0).double()).cpu()/2
 
-def _parts(labels, n, held_out, groups, least):
+def _parts(labels, x, held_out, groups, least):
     "Labels `(n, G)`, positions held out, and which properties have `least` of each class in both parts"
-    labels = pack(labels, n); Y, test = labels.rows(), _split(held_out, groups, n)
+    labels, test = pack(labels, len(x)), _split(held_out, groups, len(x))
     if test is None: raise ValueError('held_out is None; these scores need positions to be tested on')
+    Y, test = labels.rows().to(x.device), test.to(x.device)
     enough = torch.stack([c.sum(0) >= least for part in (test, ~test) for c in (Y[part], ~Y[part])]).all(0)
     return labels, Y, test, enough
 
@@ -84,7 +85,7 @@ def sparse_probing(
     seed:int=0, # Of the draw
 )->dict: # `k` to `(G,)` balanced accuracy, nan where undefined
     "How well the few features that differ most tell a property"
-    labels, Y, test, enough = _parts(labels, len(f), held_out, groups, least)
+    labels, Y, test, enough = _parts(labels, f, held_out, groups, least)
     out = {k: torch.full((labels.G,), torch.nan, dtype=torch.float64) for k in ks}
     for i in enough.nonzero()[:, 0].tolist():
         y = Y[:, i]; at = _draw(y, ~test, most, seed)
@@ -145,12 +146,12 @@ def perturbation(
     seed:int=0, # Of the draw
 )->Perturbation:
     "Ablate the features of one property at a time and see which probes suffer (TPP of SAEBench)"
-    labels, Y, test, enough = _parts(labels, len(x), held_out, groups, least)
+    labels, Y, test, enough = _parts(labels, x, held_out, groups, least)
     if enough.sum() < 2:
         raise ValueError(f'{int(enough.sum())} properties have {least} of each class; 2 are needed')
     (W, b), f, at = _probes(x, Y, test, enough, most, seed), dictionary.encode(x), enough.nonzero()[:, 0]
     ft, Yt, Wd = f[test], Y[test], dictionary.W_dec
-    accuracy = lambda x: torch.tensor([_accuracy(x.double()@W[:, i]+b[i], Yt[:, i]) for i in at.tolist()])
+    accuracy = lambda x: _accuracy(x.double()@W[:, at]+b[at], Yt[:, at])
     clean, out = accuracy(x[test]), torch.zeros(len(ns), len(at), len(at), dtype=torch.float64)
     for row,i in enumerate(at.tolist()):
         e = _effects(f, Y[:, i], _draw(Y[:, i], ~test, most, seed), W[:, i], Wd)
@@ -158,7 +159,7 @@ def perturbation(
         for k,n in enumerate(ns):
             which = order[:n]; which = which[e[which] > 0]
             out[k, row] = clean-accuracy(_without(x[test], ft, Wd, which))
-    return Perturbation(tuple(ns), clean.double(), out, at)
+    return Perturbation(tuple(ns), clean, out, at.cpu())
 
 # %% ../../nbs/sae/055_concepts.ipynb #0c717880
 def _four(a, b, rows, most, seed):
@@ -185,14 +186,14 @@ def spurious(
     seed:int=0, # Of the draws
 )->dict: # `'clean'`, `'biased'` accuracy; `'ablated'` and `'score'`, by number of features
     "Undo the bias of a probe by ablating the features of the spurious property (SCR of SAEBench)"
-    _, Y, test, _ = _parts(torch.stack([a, b], 1), len(x), held_out, groups, 1); a, b = Y.T
+    _, Y, test, _ = _parts(torch.stack([a, b], 1), x, held_out, groups, 1); a, b = Y.T
     four, scored = _four(a, b, ~test, most, seed), _four(a, b, test, most, seed)
     agree = _draw(a, ~test & (a==b), most, seed)
     fits = (four, a), (agree, a), (four, b)
     (clean, c0), (biased, b0), (wb, _) = (logistic(x[at], y[at], alike=True) for at,y in fits)
     f = dictionary.encode(x); ft, xt, yt, Wd = f[scored], x[scored], a[scored], dictionary.W_dec
     order = _effects(f, b, four, wb, Wd, clamp=False).abs().argsort(descending=True, stable=True)
-    A = lambda x, w, bias: _accuracy(x.double()@w+bias, yt)
+    A = lambda x, w, bias: _accuracy(x.double()@w+bias, yt).item()
     out = dict(clean=A(xt, clean, c0), biased=A(xt, biased, b0))
     out['ablated'] = {n: A(_without(xt, ft, Wd, order[:n]), biased, b0) for n in ns}
     room = out['clean']-out['biased']
@@ -231,7 +232,7 @@ def _absorbed(f, W_dec, w, mains, total, part, cosine):
 def _rates(full, children, right, n):
     "Rate of full absorption where each of `children` holds"
     if children is None: return {}
-    C = pack(children, n); Y = C.rows()[right]
+    C = pack(children, n); Y = C.rows().to(full.device)[right]
     return {C.name(i): _mean(full[c].double()) for i,c in enumerate(Y.T)}
 
 # %% ../../nbs/sae/055_concepts.ipynb #d7654287
@@ -249,7 +250,7 @@ def absorption(
     seed:int=0, # Of the draw
 )->dict: # `'full'`, `'fraction'`, `'mains'`, `'probe'`, `'n'`; `'children'`: name to rate, nan without a case
     "How often a property is carried by a feature that is not its own (Chanin et al., 2024; SAEBench)"
-    _, Y, test, enough = _parts(y, len(x), held_out, groups, 10); y = Y[:, 0]
+    _, Y, test, enough = _parts(y, x, held_out, groups, 10); y = Y[:, 0]
     if not enough[0]: raise ValueError('the property needs 10 positions with and 10 without it in both parts')
     f, Wd, at = dictionary.encode(x), dictionary.W_dec, _draw(y, ~test, most, seed)
     w, b = logistic(x[at], y[at], alike=True); score = x.double()@w+b
@@ -258,4 +259,4 @@ def absorption(
     full = _absorbed(f[right], Wd, w, mains, total, part, cosine[0])
     fraction = _mean(_shares(f[right], Wd, w, mains, total, 3, cosine[1]))
     return dict(full=_mean(full.double()), fraction=fraction, mains=mains.tolist(), n=int(right.sum()),
-        probe=_accuracy(score[test], y[test]), children=_rates(full, children, right, len(x)))
+        probe=_accuracy(score[test], y[test]).item(), children=_rates(full, children, right, len(x)))
