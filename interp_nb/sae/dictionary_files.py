@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from ..core.hub import NotFoundError, atomic_folder, check, find, shipped
 
-# %% ../../nbs/sae/005_dictionary_files.ipynb #a5c9698d
+# %% ../../nbs/sae/005_dictionary_files.ipynb #5e46d2d4
 class Plain(NamedTuple):
     "A dictionary as data"
     kind:str # Key of `TENSORS`
@@ -23,9 +23,10 @@ class Plain(NamedTuple):
 _bias = 'W_enc', 'b_enc', 'W_dec', 'b_dec'
 TENSORS = dict(standard=_bias, topk=_bias, batch_topk=(*_bias, 'threshold'), jumprelu=(*_bias, 'threshold'),
     matryoshka=(*_bias, 'threshold'), gated=('W_enc', 'b_gate', 'r_mag', 'b_mag', 'W_dec', 'b_dec'))
+_FACTS = dict(topk=('k', 'threshold'), batch_topk=('k',), matryoshka=('k', 'group_sizes')) # Besides `center`
 FORMATS = 'ours', 'saelens', 'dictionary_learning', 'sparsify' # What `write` knows
 
-# %% ../../nbs/sae/005_dictionary_files.ipynb #928b26f6
+# %% ../../nbs/sae/005_dictionary_files.ipynb #ca8434ed
 def _names(path, have, need): # exactly these tensors
     if lost := [k for k in need if k not in have]:
         raise ValueError(f'{path} has no {", ".join(lost)}; there are {", ".join(sorted(have)) or "none"}')
@@ -41,11 +42,24 @@ def _checked(path, p): # a `Plain` whose parts fit
             f'{path}: {k} is {tuple(v.shape)}; beside a W_enc (d, F) of {shape} it must be {right}')
         if not v.is_floating_point(): raise ValueError(f'{path}: {k} is {v.dtype}, no floating precision')
         if not v.isfinite().all(): raise ValueError(f'{path}: {k} holds NaN or infinite numbers')
-    k = p.facts.get('k', 1)
-    if isinstance(k, bool) or not isinstance(k, int) or not 1<=k<=n:
-        raise ValueError(f'{path}: k={k!r}; a whole number from 1 to {n} is right')
-    return Plain(p.kind, {k: v.contiguous() for k,v in p.tensors.items()}, p.facts,
+    return Plain(p.kind, {k: v.contiguous() for k,v in p.tensors.items()}, _counted(path, p, n),
         {k: v for k,v in p.info.items() if v is not None})
+
+# %% ../../nbs/sae/005_dictionary_files.ipynb #49989fb8
+def _counted(path, p, n): # its facts, all of them, for `n` features
+    need, facts = {'center', *_FACTS.get(p.kind, ())}, dict(p.facts)
+    if p.kind=='topk': facts.setdefault('threshold', None)
+    if need!=facts.keys(): raise ValueError(
+        f'{path}: a {p.kind} has {", ".join(sorted(need))}; the file has {", ".join(sorted(facts))}')
+    k, sizes, level = facts.get('k', 1), facts.get('group_sizes', [n]), facts.get('threshold')
+    def whole(o): return isinstance(o, int) and not isinstance(o, bool)
+    if not whole(k) or not 1<=k<=n:
+        raise ValueError(f'{path}: k={k!r}; a whole number from 1 to {n} is right')
+    if not isinstance(sizes, list) or not all(whole(o) and o>0 for o in sizes) or sum(sizes)!=n:
+        raise ValueError(f'{path}: group_sizes {sizes!r}; positive whole numbers that sum to {n} are right')
+    if level is not None and not isinstance(level, float): raise ValueError(
+        f'{path}: threshold {level!r}; a number is right')
+    return facts
 
 # %% ../../nbs/sae/005_dictionary_files.ipynb #2552ffe9
 def _json(path): # a JSON object
@@ -123,14 +137,14 @@ def _saelens_rule(path, c, scale): # kind and center of checked settings
         raise ValueError(f'{path}: apply_b_dec_to_input is {center!r}, not true or false')
     return _SAELENS[arch], center
 
-# %% ../../nbs/sae/005_dictionary_files.ipynb #ee24e0b9
+# %% ../../nbs/sae/005_dictionary_files.ipynb #1a3a33d1
 def _read_saelens(folder, scale):
     path = folder/'cfg.json'
     c, t = _settings(path), _tensors(folder/'sae_weights.safetensors')
     kind, center = _saelens_rule(path, c, scale)
     about = dict(c.get('metadata') or {})
     ours = about.pop('interp_nb', None)
-    if ours: kind, facts, info = _ours(path, ours, center)
+    if ours: kind, facts, info = _ours(path, ours, c['architecture'], center)
     else:
         facts = dict(center=center) | (dict(k=_need(path, c, 'k')[0]) if kind=='topk' else {})
         info = dict(source='saelens', saelens=c, site=_site(about.get('hook_name')),
@@ -145,17 +159,22 @@ def _rescaled(p): # features times lengths, directions by them: what SAELens doe
     new = dict(W_enc=t['W_enc']*n, b_enc=t['b_enc']*n, W_dec=t['W_dec']/n[:, None])
     return p._replace(tensors=t | {k: v.to(t['W_dec'].dtype) for k,v in new.items()})
 
-def _ours(path, ours, center): # what we keep in the metadata of a SAELens file
+def _ours(path, ours, arch, center): # what we keep in the metadata of a SAELens file
     kind, facts, info = _need(path, ours, 'kind', 'facts', 'info', where='(interp_nb) ')
     if kind not in TENSORS: raise ValueError(f'{path}: kind {kind!r}; there are {", ".join(TENSORS)}')
+    if arch!=_architecture(kind): raise ValueError(
+        f'{path}: architecture {arch!r} and kind {kind!r} contradict each other; nothing is guessed')
     return kind, facts | dict(center=center), info
 
-# %% ../../nbs/sae/005_dictionary_files.ipynb #e6292335
+def _architecture(kind): # its name in SAELens
+    return 'jumprelu' if 'threshold' in TENSORS[kind] else kind
+
+# %% ../../nbs/sae/005_dictionary_files.ipynb #39fc60f4
 def _write_saelens(to, p, tensors):
     from safetensors.torch import save_file
     d, n = tensors['W_enc'].shape
     facts = {k: v for k,v in p.facts.items() if k!='center'}
-    arch = 'jumprelu' if 'threshold' in tensors else p.kind
+    arch = _architecture(p.kind)
     c = dict(architecture=arch, d_in=d, d_sae=n, dtype=str(tensors['W_enc'].dtype).removeprefix('torch.'),
         device='cpu', apply_b_dec_to_input=p.facts['center'], normalize_activations='none',
         reshape_activations=(p.info.get('saelens') or {}).get('reshape_activations', 'none'))

@@ -2,7 +2,8 @@
 
     python nbs/results/sae/make_golden.py [folder]
 
-Needs dictionary-learning, sae-lens and eai-sparsify beside interp-nb.
+Needs dictionary-learning, sae-lens and eai-sparsify beside interp-nb; sae-lens 6.54 imports transformer-lens
+below 4, dictionary-learning nnsight.
 
 Writes golden/LIBRARY-CLASS/: the library's own folder of a tiny random dictionary, with `io.safetensors`:
 inputs, its features and its reconstructions. Writes peers.json: versions, and for each kind and format the
