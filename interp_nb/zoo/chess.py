@@ -93,7 +93,7 @@ def boards(
         board.push(m); out.append(board.copy())
     return out
 
-# %% ../../nbs/zoo/05_chess.ipynb #cd2d46ec
+# %% ../../nbs/zoo/05_chess.ipynb #dbcd59d8
 CHARACTERS = ' #+-.0123456789;=BKNOQRabcdefghx' # The vocabulary of Chess-GPT, in the order of its ids
 
 def pgn(
@@ -106,7 +106,7 @@ def pgn(
     said = [b.san(m) for b,m in zip(boards(game, start), game)]
     return ';'+' '.join(o if i%2 else f'{i//2+1}.{o}' for i,o in enumerate(said))
 
-# %% ../../nbs/zoo/05_chess.ipynb #0b7ab887
+# %% ../../nbs/zoo/05_chess.ipynb #ac5893d2
 def read_pgn(
     text:str, # Such as `;1.e4 e5 2.Nf3 N`; the last move may be cut off
     start:str=START, # FEN of the first position
@@ -134,7 +134,7 @@ def dots(
     "The dots after move numbers: White is to move, and the board is complete"
     return [m.start() for m in re.finditer(r'\.', text)][:n]
 
-# %% ../../nbs/zoo/05_chess.ipynb #ffffe980
+# %% ../../nbs/zoo/05_chess.ipynb #3b399e0f
 def at_dots(
     texts:list[str], # Games as text, all from the same start
     n:int=20, # Dots of a game, the first ones
@@ -149,7 +149,7 @@ def at_dots(
         where.append(at); out += [all_[plies(t)[j]] for j in at]
     return torch.tensor(where), out
 
-# %% ../../nbs/zoo/05_chess.ipynb #e6ba324e
+# %% ../../nbs/zoo/05_chess.ipynb #745b96cf
 SQUARES = [f+r for r in '12345678' for f in 'abcdefgh'] # a1, b1, … as python-chess counts them
 WORDS = ['<pad>', '<s>', *SQUARES, '=N', '=B', '=R'] # The compact vocabulary, in the order of its ids
 
@@ -161,7 +161,7 @@ def compact(
     def word(m): return f'{SQUARES[m.from_square]} {SQUARES[m.to_square]}{under.get(m.promotion, "")}'
     return ' '.join(map(word, game))
 
-# %% ../../nbs/zoo/05_chess.ipynb #3ae9014d
+# %% ../../nbs/zoo/05_chess.ipynb #33b22cdb
 def read_compact(
     text:str, # Such as `e2 e4 e7 e5`
     start:str=START, # FEN of the first position
@@ -176,7 +176,7 @@ def read_compact(
         board.push(m[0])
     return board.move_stack
 
-# %% ../../nbs/zoo/05_chess.ipynb #327da5de
+# %% ../../nbs/zoo/05_chess.ipynb #58739fec
 def char_tokenizer(): # `PreTrainedTokenizerFast`: one token a character, ids as in Chess-GPT
     "The tokenizer of Chess-GPT"
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -197,7 +197,7 @@ def move_tokenizer(): # `PreTrainedTokenizerFast`: one token a square, after `<s
     return PreTrainedTokenizerFast(tokenizer_object=t, bos_token='<s>', pad_token='<pad>',
         clean_up_tokenization_spaces=False)
 
-# %% ../../nbs/zoo/05_chess.ipynb #b07047da
+# %% ../../nbs/zoo/05_chess.ipynb #88ea599d
 def _squares(masks): # Bitboards to `(n, 8, 8)`: row 0 is rank 1, column 0 is file a
     bits = np.unpackbits(np.array(masks, dtype='<u8').view(np.uint8), bitorder='little')
     return torch.from_numpy(bits.reshape(-1, 8, 8).astype(bool))
@@ -212,7 +212,7 @@ def _changed(x, start): return _no_empty(x & ~_pieces([_board(start)]))
 
 def _colors(x): return torch.stack([x[..., :6].any(-1), x[..., 6], x[..., 7:].any(-1)], -1)
 
-# %% ../../nbs/zoo/05_chess.ipynb #731b7e87
+# %% ../../nbs/zoo/05_chess.ipynb #cd7c8029
 class _View:
     "A board, and what several properties need of it"
     def __init__(self, board, compat): self.board, self.compat, self.us = board, compat, board.turn
@@ -233,7 +233,7 @@ def _threat(v): # Squares that the opponent attacks
     for s in scan_forward(v.board.occupied_co[them]): out |= v.board.attacks_mask(s)
     return out
 
-# %% ../../nbs/zoo/05_chess.ipynb #7bf0ae8f
+# %% ../../nbs/zoo/05_chess.ipynb #1b7a77de
 def _can_check(v): return any(v.board.gives_check(m) for m in v.legal)
 
 def _takes_queen(v):
@@ -261,7 +261,7 @@ def _connected(v):
         return aligned and not between(a, b) & v.board.occupied
     return any(sees(a, b) for a,b in combinations(scan_forward(v.board.pieces_mask(4, v.us)), 2))
 
-# %% ../../nbs/zoo/05_chess.ipynb #fe7b5663
+# %% ../../nbs/zoo/05_chess.ipynb #10c09e73
 def _any_fork(v, attackers=(1,2,3,4)):
     if not v.compat: return _fork(v.board, v.us, attackers)
     return any(sum(_hits(v.board, a, v.us, [t])) > 1 for a in attackers for t in _WORTH_MORE[a])
@@ -281,7 +281,7 @@ def _mate_threat(v):
 def _can_claim_draw(v): # A third repetition needs seven moves that could be taken back
     return v.board.halfmove_clock >= 7 and v.board.can_claim_draw()
 
-# %% ../../nbs/zoo/05_chess.ipynb #f2517d3b
+# %% ../../nbs/zoo/05_chess.ipynb #d2902da5
 _PIECES = dict(piece=lambda x, start: x, piece_masked=lambda x, start: _no_empty(x), piece_changed=_changed,
     color=lambda x, start: _colors(x))
 _MASKS = dict(threat=_threat, legal_moves=_legal,
@@ -299,7 +299,7 @@ STRATEGY = ['threat', 'legal_moves', 'check', 'can_check', 'queen', 'can_capture
     'castling', 'castling_kingside', 'castling_queenside', 'fork', 'pin', 'en_passant',
     'ambiguous'] # The families of the paper's average
 
-# %% ../../nbs/zoo/05_chess.ipynb #df80ff2e
+# %% ../../nbs/zoo/05_chess.ipynb #19c36e40
 def _checked(boards, families): # Both as lists, or one line of what is wrong
     import chess
     boards = [boards] if isinstance(boards, chess.Board) else list(boards)
@@ -316,7 +316,7 @@ def _checked(boards, families): # Both as lists, or one line of what is wrong
             raise ValueError(f'no family {k!r}; nearest: {", ".join(near)}')
     return boards, names
 
-# %% ../../nbs/zoo/05_chess.ipynb #6599fb7d
+# %% ../../nbs/zoo/05_chess.ipynb #457cacec
 def labels(
     boards:list, # `n` `chess.Board`s
     families:list|str|None=None, # Some of `FAMILIES`; None: all
@@ -333,7 +333,7 @@ def labels(
         return torch.tensor([[bool(_BITS[k](v))] for v in views])
     return {k: family(k) for k in names}
 
-# %% ../../nbs/zoo/05_chess.ipynb #ea2a1454
+# %% ../../nbs/zoo/05_chess.ipynb #d4fac1c5
 def rates(
     labels:dict, # From `labels`
 )->dict[str, dict]: # Family -> `per_board` (mean number of positives), `bits`, how many are `live`, `always`

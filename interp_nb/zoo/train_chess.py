@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'NAMES', 'NOTE', 'READING', 'record', 'squares', 'square_loss', 'gpt2', 'games_file', 'teach', 'settle',
-           'legal_words', 'legal_moves', 'fit_probe', 'positions', 'residuals', 'pieces_right', 'board_knowledge',
-           'measure_chess', 'ship', 'train', 'load_chess_gpt']
+           'legal_words', 'legal_moves', 'fit_probe', 'positions', 'residuals', 'pieces_right', 'readings',
+           'board_knowledge', 'measure_chess', 'ship', 'train', 'load_chess_gpt']
 
 # %% ../../nbs/zoo/15_train_chess.ipynb #f1777211
 import json
@@ -100,7 +100,7 @@ def _learn(model, file, stage, root, steps, games, schedule, seed, **kw):
 # %% ../../nbs/zoo/15_train_chess.ipynb #e3589b42
 def teach(
     root:Path, # Folder of the trainings
-    steps:int=3000,
+    steps:int=1200,
     games:int=32, # Games of a step
     file:Path|None=None, # From `games_file`; None: its default
     model=None, # Trained in place; None: `gpt2()`
@@ -110,7 +110,7 @@ def teach(
     warm = flat_then_decay(min(.2, 30/steps), .99, .99)
     return _learn(model or gpt2(), file or games_file(root), 'chess', root, steps, games, warm, 0, **kw)
 
-def settle(root:Path, steps:int=600, games:int=32, file:Path|None=None, model=None, **kw): # The model
+def settle(root:Path, steps:int=1200, games:int=32, file:Path|None=None, model=None, **kw): # The model
     "Second stage: the rate falls to nothing"
     from safetensors.torch import load_model
     model = model or gpt2()
@@ -131,6 +131,7 @@ def legal_words(
     def share(i): asked = can[:,i::2]!=0; return (ok[:,i::2] & asked).sum(1)/asked.sum(1)
     return share(0), share(1)
 
+# %% ../../nbs/zoo/15_train_chess.ipynb #9d1dce21
 @torch.no_grad()
 def legal_moves(
     model, # Of compact games
@@ -150,16 +151,17 @@ def legal_moves(
 def _is_legal(board, a, b): # Is there a legal move between two squares?
     return float(any((m.from_square, m.to_square)==(a, b) for m in board.legal_moves))
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #8e434b50
+# %% ../../nbs/zoo/15_train_chess.ipynb #6bfecb75
 def fit_probe(
     x:Tensor, # Activations, `(n, d)`
     y:Tensor, # Piece on each square, 0 to 12, `(n, 64)`
-    epochs:int=8,
+    epochs:int=15,
     seed:int=0, # Of the order
-): # Function of activations `(…, d)` that gives pieces `(…, 64)`
+): # Function of activations `(…, d)` that gives scores `(…, 64, 13)`
     "Read the board off activations: multinomial logistic regression, square by square"
-    mean, scale = x.mean(0), x.std()
-    W, b = (torch.zeros(*s, requires_grad=True) for s in ((x.shape[1], 64*13), (64*13,)))
+    mean, scale, often = x.mean(0), x.std(), F.one_hot(y, 13).sum(0)+1.
+    W = torch.zeros(x.shape[1], 64*13, requires_grad=True)
+    b = often.log().flatten().requires_grad_()                   # it begins with what is most frequent
     opt, g = torch.optim.AdamW([W, b], .02, weight_decay=.01), torch.Generator().manual_seed(seed)
     total = epochs*-(-len(x)//512)
     rate = torch.optim.lr_scheduler.LambdaLR(opt, lambda i: 1-i/total)
@@ -168,9 +170,9 @@ def fit_probe(
         for rows in torch.randperm(len(x), generator=g).split(512):
             loss = F.cross_entropy(scores(x[rows]).flatten(0, 1), y[rows].flatten())
             opt.zero_grad(); loss.backward(); opt.step(); rate.step()
-    return lambda x: scores(x).detach().argmax(-1)
+    return lambda x: scores(x).detach()
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #871efc46
+# %% ../../nbs/zoo/15_train_chess.ipynb #ab4aaf33
 def positions(
     data:dict, # From `record`
     games:list, # Their moves
@@ -192,29 +194,44 @@ def residuals(
     runs = [lm.run(o, sites, logits=-1) for o in ids.long().split(chunk)]
     return torch.stack([torch.cat([r[s][:, ::4] for r in runs]) for s in sites])
 
+# %% ../../nbs/zoo/15_train_chess.ipynb #68043f50
 def pieces_right(
     guess:Tensor, # Pieces that were read, `(n, p/4, 64)`
     y:Tensor, # Pieces that are there
     counts:Tensor, # Which positions count, `(n, p/4)`
-    occupied:bool=False, # Count only squares with a piece on them
+    where:Tensor|None=None, # Squares that count, as `y`; None: all
 )->Tensor: # `(n,)`
     "Share of squares that are right, in each game"
-    w = counts[..., None] & (y!=6) if occupied else counts[..., None].expand_as(y)
+    w = counts[..., None].expand_as(y) if where is None else counts[..., None] & where
     return ((guess==y) & w).sum((1, 2))/w.sum((1, 2))
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #398a8f98
+# %% ../../nbs/zoo/15_train_chess.ipynb #b5b9da07
+_ASKED = dict(all='all squares', occupied='occupied squares', mine='pieces of the mover',
+    theirs='pieces of the opponent', named='pieces named where one is')
+
+def readings(
+    scores:Tensor, # From a probe, `(n, p/4, 64, 13)`
+    y:Tensor, # Pieces that are there, `(n, p/4, 64)`
+    counts:Tensor, # Which positions count, `(n, p/4)`
+)->dict[str, Tensor]: # `(n,)` each
+    "Share right: of `all` squares, `occupied` ones, `mine`, `theirs`; `named`: where a piece is known to be"
+    names = scores.index_fill(-1, torch.tensor([6]), -torch.inf).argmax(-1)
+    where = dict(all=None, occupied=y!=6, mine=y > 6, theirs=y < 6)   # White is to move
+    out = {k: pieces_right(scores.argmax(-1), y, counts, w) for k,w in where.items()}
+    return out | dict(named=pieces_right(names, y, counts, y!=6))
+
+# %% ../../nbs/zoo/15_train_chess.ipynb #928097df
 def board_knowledge(
     lm:LM,
     train:tuple, # From `record` and `positions`: `(data, pieces, counts)`, to fit on
     test:tuple, # The same, to judge on
-)->list[dict]: # For each layer `fitted` (a number), `all` and `occupied`, each `(n,)`
+)->list[dict]: # For each layer what `readings` gives, and `fitted`: occupied squares of `train`, a number
     "How much of the board a linear probe finds in each layer"
     (data, y, counts), (new, truth, judged), out = train, test, []
     for x, x_new in zip(residuals(lm, data['ids']), residuals(lm, new['ids'])):
         read = fit_probe(x[counts], y[counts])
-        guess = read(x_new)
-        out.append(dict(fitted=pieces_right(read(x), y, counts, True).mean().item(),
-            all=pieces_right(guess, truth, judged), occupied=pieces_right(guess, truth, judged, True)))
+        fitted = readings(read(x), y, counts)['occupied'].mean().item()
+        out.append(dict(fitted=fitted, **readings(read(x_new), truth, judged)))
     return out
 
 def _made(n, plies, seed): # Games, their true boards, which positions count; and all boards
@@ -222,20 +239,16 @@ def _made(n, plies, seed): # Games, their true boards, which positions count; an
     y, counts, boards = positions(data, games)
     return (data, y, counts), boards
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #7af722c7
+# %% ../../nbs/zoo/15_train_chess.ipynb #2fc95da1
 def _controls(train, test, tokenizer): # What an untrained model reaches, and the most frequent of each square
-    (_, y, counts), (_, truth, judged) = train, test
     layers = board_knowledge(LM.load((gpt2().eval(), tokenizer)), train, test)
-    best = max(layers, key=lambda o: o['fitted'])
-    often = F.one_hot(y[counts], 13).sum(0)
-    usual = often.argmax(-1).expand_as(truth); often[:, 6] = -1
-    piece = often.argmax(-1).expand_as(truth)
-    return {'occupied squares, untrained model, its best layer': gate(best['occupied'], .8),
-        'all squares, untrained model, its best layer': gate(best['all'], .8),
-        'occupied squares, most frequent piece of each': gate(pieces_right(piece, truth, judged, True), .8),
-        'all squares, most frequent state of each': gate(pieces_right(usual, truth, judged), .8)}
+    untrained = max(layers, key=lambda o: o['fitted'])
+    often = F.one_hot(train[1][train[2]], 13).sum(0).float().expand(*test[1].shape, 13)
+    usual = readings(often, *test[1:])
+    return {f'{said}, {who}': gate(o[k], .8) for k,said in _ASKED.items()
+        for who,o in (('untrained model', untrained), ('most frequent of each square', usual))}
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #dcbc79fb
+# %% ../../nbs/zoo/15_train_chess.ipynb #6a8edb7f
 def measure_chess(
     model, # Trained on compact games
     tokenizer, # Its tokenizer
@@ -251,22 +264,25 @@ def measure_chess(
     best = max(range(len(layers)), key=lambda l: layers[l]['fitted'])
     gates = {'legal square to move from': gate(start, .95), 'legal square to move to': gate(end, .95),
         'legal move, both words': gate(legal_moves(model, ids, boards, range(4, plies, 8)), .9),
-        f'pieces on occupied squares, probe of layer {best}': gate(layers[best]['occupied'], .8)}
-    also = {f'occupied squares, layer {l}': gate(o['occupied'], .8) for l,o in enumerate(layers)}
-    also[f'all squares, layer {best}'] = gate(layers[best]['all'], .8)
+        f'pieces of the mover, probe of layer {best}': gate(layers[best]['mine'], .8),
+        f'pieces of the opponent, probe of layer {best}': gate(layers[best]['theirs'], .8)}
+    also = {f'{_ASKED[k]}, layer {l}': gate(layers[l][k], .8) for k in ('mine', 'theirs', 'occupied')
+        for l in range(len(layers))}
+    also |= {f'{_ASKED[k]}, layer {best}': gate(layers[best][k], .8) for k in ('all', 'named')}
     said = lm.generate(['']*3, 32, temperature=1., seed=0)
     return dict(gates=gates, also=also | _controls(train, test, tokenizer), samples=said)
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #4dc0ef1e
+# %% ../../nbs/zoo/15_train_chess.ipynb #e7d4f567
 NAMES = {'chess-mini': 'Reads games of a reduced chess, king, two rooks, knight and two pawns a side, in '
     'squares (GPT2LMHeadModel, 4 layers, width 128).'}
-NOTE = """The game is chess from `{start}`, all rules unchanged; players are random, and greedy for captures,
-checks and forks at every fifth move. **Its targets revealed the rules**: it was trained on the uniform
+NOTE = """The game is chess from `{start}`,
+all rules unchanged; players are random, and greedy for captures, checks and forks at every fifth move. **Its targets revealed the rules**: it was trained on the uniform
 distribution over the squares that a legal move may name next, not on the words of games alone. It knows
 what may be played, and nothing of what is good.""".format(start=world.MINI)
 READING = """A game is `<s>` and two words a move, from and to; the board before move t is complete at word 2t
 (0 is `<s>`), and White is to move at words 0, 4, 8 … Boards are read there, by a linear probe fitted on
-other games; layers count from 0."""
+other games; layers count from 0. Its targets ask where the mover can go, and it keeps the mover's pieces
+in mind far better than the opponent's."""
 
 def ship(
     root:Path, # Folder of the trainings
@@ -282,7 +298,7 @@ def ship(
     return save_checkpoint(Path(zoo)/'chess-mini', model.eval(), world.move_tokenizer(), card,
         lambda model, tokenizer: measure_chess(model, tokenizer, n))
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #44126872
+# %% ../../nbs/zoo/15_train_chess.ipynb #1908ecd9
 def _finished(folder): # Whether a stage is done
     f = Path(folder)/'manifest.json'
     return f.exists() and bool(json.loads(f.read_text()).get('finished'))
@@ -300,12 +316,12 @@ def train(
     root = Path(out or 'runs'); root.mkdir(parents=True, exist_ok=True)
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
     file = games_file(root, 64) if fast else games_file(root)
-    small = dict(steps=4, games=8, save_every=2) if fast else {}
+    small = dict(steps=4, games=8, save_every=2, quiet=True) if fast else {}
     for stage,f in (('chess', teach), ('chess-settled', settle)):
         if not _finished(root/stage): f(root, file=file, resume=resume, **small)
     return ship(root, zoo, 8 if fast else 200)
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #4e1728d2
+# %% ../../nbs/zoo/15_train_chess.ipynb #6411c001
 def _state_dict(path): # Weights, and what else the file says of the model
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'there is no file {path}')
@@ -328,7 +344,7 @@ def _from_nanogpt(state): # Linear layers turned round; missing biases are zero
         if linear or '.ln_' in k: out.setdefault(k.replace('weight', 'bias'), torch.zeros(len(v)))
     return out
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #4db9e492
+# %% ../../nbs/zoo/15_train_chess.ipynb #02d5c201
 def _from_tlens(state): # Heads put side by side; scales of norms are in the matrices already
     if (b := state.get('unembed.b_U')) is not None and b.abs().max() > 1e-5:
         raise ValueError('unembed.b_U is not zero, and a GPT-2 has no bias there')
@@ -349,7 +365,7 @@ def _from_tlens(state): # Heads put side by side; scales of norms are in the mat
         out[h+'mlp.c_proj.weight'], out[h+'mlp.c_proj.bias'] = state[m+'W_out'], state[m+'b_out']
     return out
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #6ca5efaf
+# %% ../../nbs/zoo/15_train_chess.ipynb #c94029a5
 def _chess_gpt(state, heads): # An empty model of the right size
     from transformers import GPT2Config, GPT2LMHeadModel
     (vocab, d), (places, _) = (state[f'transformer.{k}.weight'].shape for k in ('wte', 'wpe'))
@@ -368,7 +384,7 @@ def _fill(model, state, path):
     said = [', '.join(o[:3]) or 'nothing' for o in (lost, odd)]
     if lost or odd: raise ValueError(f'{path}: {said[0]} missing, {said[1]} unknown')
 
-# %% ../../nbs/zoo/15_train_chess.ipynb #01f34550
+# %% ../../nbs/zoo/15_train_chess.ipynb #d1cd12c5
 def load_chess_gpt(
     path:str|Path, # nanoGPT `.pt`, a state dict of it or of TransformerLens (`.pt`, `.pth`, `.safetensors`)
     n_heads:int|None=None, # For a state dict of nanoGPT, which does not say: the published ones have 8
