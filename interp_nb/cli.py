@@ -6,7 +6,7 @@
 __all__ = ['app', 'sliders', 'tour', 'train', 'models', 'sample', 'apply', 'convert', 'info', 'main']
 
 # %% ../nbs/91_cli.ipynb #3b6f32af
-import ast, difflib, inspect, io, json, os, re, sys, warnings
+import ast, difflib, importlib, inspect, io, json, os, re, sys, warnings
 from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated
@@ -85,8 +85,10 @@ def tour(
 def _recipes():
     "What can be trained, and by which function"
     from interp_nb.diffusion.recipes import ZOO, train_zoo
-    from interp_nb.zoo import train_clinic, train_pictures, train_text
-    models = {k: m.train for m in (train_pictures, train_text, train_clinic) for k in m.NAMES}
+    from interp_nb.sae import boards
+    from interp_nb.zoo import train_boards, train_chess, train_clinic, train_pictures, train_text
+    worlds = train_pictures, train_text, train_clinic, train_boards, train_chess, boards
+    models = {k: m.train for m in worlds for k in m.NAMES}
     return models | dict.fromkeys(ZOO, train_zoo)
 
 @_command
@@ -434,5 +436,5 @@ def info(
 # %% ../nbs/91_cli.ipynb #bdbf30d4
 def main():
     "The `interp-nb` command"
-    import interp_nb.cli_sae # adds its commands
+    importlib.import_module('interp_nb.cli_sae') # adds its commands
     app()

@@ -6,7 +6,7 @@
 __all__ = ['Activations', 'from_rows', 'measure', 'site_rows', 'from_lm', 'module_rows', 'from_module', 'cache', 'cached',
            'Shuffled']
 
-# %% ../../nbs/sae/03_activations.ipynb #a06a5dc3
+# %% ../../nbs/sae/03_activations.ipynb #e1cf0fcc
 import json, hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from fastcore.basics import patch
 from ..core.hub import NotFoundError, atomic_folder, check
 from ..core.lm import LM, Site
-from ..core.tokens import Tokens
 from ..core.training import mix
 
 # %% ../../nbs/sae/03_activations.ipynb #de9f7778
@@ -66,7 +65,7 @@ def from_rows(
     def chunk(i): return x[i*rows:(i+1)*rows]
     return Activations(chunk, x.shape[1], -(-len(x)//rows), info)
 
-# %% ../../nbs/sae/03_activations.ipynb #36397122
+# %% ../../nbs/sae/03_activations.ipynb #44a69d2a
 def _moments(chunks): # mean, and one over the root of the mean squared distance from it
     n, total, square = 0, 0., 0.
     for x in chunks:
@@ -75,7 +74,7 @@ def _moments(chunks): # mean, and one over the root of the mean squared distance
     if n<2: raise ValueError(f'{n} rows say nothing about mean and scale; at least 2 are needed')
     mean = total/n
     var = float(square/n - mean.square().sum())
-    if var <= 1e-12*float(square/n): raise ValueError(f'all {n} rows are the same: nothing to learn from them')
+    if var <= 1e-12*float(square/n): raise ValueError(f'all {n} rows are the same: nothing to learn from')
     return mean.float(), var**-.5
 
 def measure(
@@ -89,7 +88,7 @@ def measure(
     acts.mean, acts.scale = _moments(some())
     return acts
 
-# %% ../../nbs/sae/03_activations.ipynb #7a15dbca
+# %% ../../nbs/sae/03_activations.ipynb #640de0fe
 def _stop(site): # the same values, and the last layer that is needed for them
     if site.kind=='resid_pre' and site.layer: # what the layer below gives
         return Site('resid_post', site.layer-1, None, site.pos), site.layer-1
@@ -101,10 +100,10 @@ def site_rows(
     site:Site, # One place; with `pos`, at these positions alone
 )->Tensor: # One row a token, without padding, `(n, d)`
     "Activations of an `lm` at a `site`, the layers above left out"
-    if site.kind=='pattern': raise ValueError('an attention pattern is as wide as the text: not for dictionaries')
+    if site.kind=='pattern': raise ValueError('a pattern is as wide as its text: not for dictionaries')
     tokens, (at, stop) = lm.tokens(prompts), _stop(site)
     x = lm.run(tokens, record=at, stop=stop)[at]
-    own = tokens.mask.bool() if site.pos is None else torch.ones(x.shape[:1 if x.ndim==2 else 2], dtype=torch.bool)
+    own = tokens.mask.bool() if site.pos is None else torch.ones(x.shape[:min(2, x.ndim-1)], dtype=torch.bool)
     x, where = x[own.to(x.device)].flatten(1), own.nonzero().tolist()
     return _finite(x, lambda row: f'{site}, prompt and position {where[row]}')
 
@@ -125,7 +124,7 @@ def from_lm(
 def _said(site): # a site as JSON; its positions are a matter of these rows, not of the place
     return {k:v for k,v in dict(kind=site.kind, layer=site.layer, head=site.head).items() if v is not None}
 
-# %% ../../nbs/sae/03_activations.ipynb #0f1115ae
+# %% ../../nbs/sae/03_activations.ipynb #9a69b461
 class _Enough(Exception): "The activation is there; the rest of the forward is not wanted"
 
 def module_rows(
@@ -136,7 +135,8 @@ def module_rows(
 )->Tensor: # `(…, d)`
     "What a part of a `model` is given, or gives"
     parts, got = dict(model.named_modules()), []
-    if at not in parts: raise KeyError(f'no part {at!r}; like it are {get_close_matches(at, parts) or list(parts)[1:6]}')
+    if at not in parts: raise KeyError(
+        f'no part {at!r}; like it are {get_close_matches(at, parts) or list(parts)[1:6]}')
     if side not in ('input', 'output'): raise ValueError(f"side={side!r} is neither 'input' nor 'output'")
     def hook(part, args, out=None):
         x = args if out is None else out
@@ -169,7 +169,7 @@ def from_module(
     info = dict(model=type(model).__name__, site=at, side=side)
     return Activations(chunk, chunk(0).shape[1], None if callable(inputs) else len(inputs), info)
 
-# %% ../../nbs/sae/03_activations.ipynb #5d720191
+# %% ../../nbs/sae/03_activations.ipynb #cb27f5f6
 _HEAD = 248 # bytes of the header, whose count of rows is known only at the end
 _SAID = {torch.float32: 'F32', torch.float16: 'F16', torch.bfloat16: 'BF16'}
 
@@ -185,13 +185,14 @@ def _write(path, acts, rows, dtype): # one chunk after the other; yields what wa
         while i!=acts.n_chunks and (rows is None or n<rows):
             x = acts[i][:None if rows is None else rows-n].to(dtype).cpu()
             if not torch.isfinite(x.float()).all(): raise ValueError(
-                f'chunk {i} has values beyond {_SAID[dtype]}, which ends at {torch.finfo(dtype).max:g}: use bfloat16')
+                f'chunk {i} has values beyond {_SAID[dtype]}, which ends at {torch.finfo(dtype).max:g}: '
+                'use bfloat16')
             f.write(x.contiguous().view(torch.uint8).numpy())
             n, i = n+len(x), i+1
             yield x
         f.seek(0); f.write(_head(n, acts.d, dtype))
 
-# %% ../../nbs/sae/03_activations.ipynb #922730ae
+# %% ../../nbs/sae/03_activations.ipynb #e0f7dd75
 def cache(
     acts:Activations, # What to keep
     folder:str|Path, # Where; one that is there is replaced when all is written
@@ -199,7 +200,7 @@ def cache(
     dtype:torch.dtype=torch.bfloat16, # `bfloat16`, `float16` or `float32`
 )->Activations: # Read from the `folder`, with mean and scale of all its rows
     "Keep rows on disk"
-    if rows is None and acts.n_chunks is None: raise ValueError('these rows have no end: say how many to keep')
+    if rows is None and acts.n_chunks is None: raise ValueError('these rows have no end: say how many')
     if dtype not in _SAID: raise ValueError(f'{dtype}: rows are kept as {", ".join(map(str, _SAID))}')
     with atomic_folder(folder) as tmp:
         count, path = [], tmp/'rows.safetensors'
@@ -212,7 +213,7 @@ def cache(
         (tmp/'card.json').write_text(json.dumps(card, indent=1))
     return cached(folder)
 
-# %% ../../nbs/sae/03_activations.ipynb #412c8977
+# %% ../../nbs/sae/03_activations.ipynb #ad6eb1e5
 def cached(
     folder:str|Path, # Written by `cache`
     rows:int=16384, # In a chunk
@@ -220,12 +221,13 @@ def cached(
     "Rows from disk; a file that is cut off or changed is refused"
     from safetensors import safe_open
     path = Path(folder)/'card.json'
-    if not path.is_file(): raise NotFoundError(f'{folder} holds no activations: `cache` would have left a card.json')
+    if not path.is_file(): raise NotFoundError(f'{folder} holds no activations: there is no card.json')
     card = json.loads(path.read_text())
     if card.get('kind')!='activations': raise ValueError(f'{folder} is no folder of activations')
     file = safe_open(check(folder)/'rows.safetensors', 'pt').get_slice('rows')
     def chunk(i): return file[i*rows:(i+1)*rows]
-    return Activations(chunk, card['d'], -(-card['rows']//rows), card['info'], torch.tensor(card['mean']), card['scale'])
+    mean, n_chunks = torch.tensor(card['mean']), -(-card['rows']//rows)
+    return Activations(chunk, card['d'], n_chunks, card['info'], mean, card['scale'])
 
 # %% ../../nbs/sae/03_activations.ipynb #90ee9724
 class Shuffled(nn.Module):
@@ -251,7 +253,7 @@ class Shuffled(nn.Module):
 
 def _seeded(*numbers): return torch.Generator().manual_seed(mix(*numbers))
 
-# %% ../../nbs/sae/03_activations.ipynb #9d1749bc
+# %% ../../nbs/sae/03_activations.ipynb #b28df8f7
 @patch
 def _fill(self:Shuffled, first): # the buffer that begins with chunk `first` of the stream
     n, got, k = self.acts.n_chunks, [], first
@@ -271,7 +273,7 @@ def __next__(self:Shuffled):
         first, taken = self.after, 0
         n = self.acts.n_chunks
         if n is not None and first-begun > 2*n: raise ValueError(
-            f'a batch of {self.batch} rows cannot be filled: a buffer has {len(self.rows)}; take a smaller batch')
+            f'a batch of {self.batch} rows cannot be filled: a buffer has {len(self.rows)}')
         self._fill(first)
     self.position[0], self.position[1] = first, taken+1
     return self.rows[taken*self.batch:(taken+1)*self.batch]

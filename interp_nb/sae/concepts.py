@@ -130,7 +130,7 @@ class Perturbation:
     def score(self, n:int)->Effect: # Over properties
         "Intended drop minus unintended drop when `n` features are ablated"
         own, others = (o[self.ns.index(n)] for o in self.parts())
-        return bootstrap(own-others, name=f'targeted perturbation, {n} features', unit='property')
+        return bootstrap(own-others, name=f'targeted perturbation, {n} features', unit='concept')
 
 # %% ../../nbs/sae/055_concepts.ipynb #8d7f43ab
 def perturbation(

@@ -6,7 +6,7 @@
 __all__ = ['THRESHOLDS', 'Labels', 'pack', 'blocks', 'size', 'peaks', 'cuts', 'levels', 'firings', 'Counts', 'count', 'aligned',
            'f1', 'mcc', 'asserted']
 
-# %% ../../nbs/sae/045_counts.ipynb #c6213bfd
+# %% ../../nbs/sae/045_counts.ipynb #1a1b32b2
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,7 @@ import math, time
 import numpy as np
 import torch
 from torch import Tensor
+import torch.nn.functional as nnf
 
 # %% ../../nbs/sae/045_counts.ipynb #9d154e5f
 @dataclass(frozen=True)
@@ -188,19 +189,24 @@ def firings(
     for o in cut[1:]: level += v > o[c]
     return r, c, level
 
-# %% ../../nbs/sae/045_counts.ipynb #968fdbb8
-def _sparse(bucket, f, cut, Y):
-    "Add what the firings of a block see to `bucket` `(T, F, G)`"
+# %% ../../nbs/sae/045_counts.ipynb #df81389a
+def _sparse(bucket, fired, f, cut, Y):
+    "Add what the firings of a block see to `bucket` `(T, F, G)`, and how many they are to `fired` `(T, F)`"
     r, c, level = firings(f, cut)
-    Y, shape = Y.float(), (f.shape[1], len(f))
+    Y, order = Y.float(), c.argsort(stable=True)
+    r, c, level = r[order], c[order], level[order]
     for t,into in enumerate(bucket):
-        at = torch.stack([c, r])[:, level==t+1]
-        if not at.shape[1]: continue
-        A = torch.sparse_coo_tensor(at, torch.ones(at.shape[1], device=f.device), shape).to_sparse_csr()
-        into += (A@Y).to(torch.int32)   # whole numbers below 2²⁴ are exact in float32
+        on = level==t+1
+        fired[t] += torch.bincount(c[on], minlength=f.shape[1])
+        into += _bags(Y, r[on], c[on], f.shape[1]).to(torch.int32)  # exact: whole numbers below 2²⁴
 
-# %% ../../nbs/sae/045_counts.ipynb #37576a1a
-def _dense(bucket, f, cut, Y, dtype=None):
+def _bags(table, rows, bag, n):
+    "Sums of rows of `table`, one for each of `n` bags, `(n, G)`; `bag` rises"
+    starts = torch.searchsorted(bag.contiguous(), torch.arange(n, device=bag.device))
+    return nnf.embedding_bag(rows, table, starts, mode='sum')
+
+# %% ../../nbs/sae/045_counts.ipynb #0c039c51
+def _dense(bucket, fired, f, cut, Y, dtype=None):
     "The same by products of zeros and ones"
     dtype = dtype or _fast(f.device)
     level, Y, tile = levels(f, cut), Y.to(dtype), 512
@@ -211,6 +217,7 @@ def _dense(bucket, f, cut, Y, dtype=None):
             total = torch.zeros(A.shape[0], Y.shape[1], device=f.device)
             for s in range(0, len(f), step): total += A[:, s:s+step]@Y[s:s+step]
             into[a:a+tile] += total.to(torch.int32)
+        fired[t] += (level==t+1).sum(0)
 
 @cache
 def _fast(device):
@@ -230,12 +237,12 @@ def _words(x):
     x = np.concatenate([x, np.zeros((-len(x)%8, x.shape[1]), np.uint8)])
     return np.ascontiguousarray(x.reshape(-1, 8, x.shape[1]).transpose(0, 2, 1)).view(np.uint64)[..., 0]
 
-def _bits(bucket, f, cut, Y):
+def _bits(bucket, fired, f, cut, Y):
     "The same by AND and population count"
     level, Y, tile = levels(f, cut).numpy(force=True), _words(Y.numpy(force=True)), 32
     both, ones = np.empty((tile, Y.shape[1]), np.uint64), np.empty((tile, Y.shape[1]), np.uint8)
     for t,into in enumerate(bucket):
-        A = _words(level==t+1)
+        A = _words(level==t+1); fired[t] += torch.from_numpy((level==t+1).sum(0)).to(fired.device)
         for a in range(0, A.shape[1], tile):
             m = min(tile, A.shape[1]-a); total = np.zeros((m, Y.shape[1]), np.int32)
             for x,y in zip(A[:, a:a+tile], Y):
@@ -282,9 +289,7 @@ def count(
     fired, true = (torch.zeros(o, dtype=torch.int64, device=cut.device) for o in ((T, F), G))
     n = 0
     for f,Y in aligned(features, labels, rows):
-        _WAYS[_way(f, cut) if how=='auto' else how](tp, f, cut, Y)
-        _, c, level = firings(f, cut)
-        fired += torch.bincount((level.long()-1)*F + c, minlength=T*F).view(T, F)
+        _WAYS[_way(f, cut) if how=='auto' else how](tp, fired, f, cut, Y)
         true += Y.sum(0); n += len(f)
     for t in range(T-2, -1, -1): tp[t] += tp[t+1]; fired[t] += fired[t+1]   # from buckets to thresholds
     return Counts(tp, fired, true, n, cut, tuple(thresholds))
@@ -336,7 +341,7 @@ def mcc(
     under = (a*(n-a)*b*(n-b)).sqrt()
     return torch.where(under > 0, (n*tp.double()-a*b)/under.clamp(min=1e-300), 0.)
 
-# %% ../../nbs/sae/045_counts.ipynb #d876bff2
+# %% ../../nbs/sae/045_counts.ipynb #7310fffd
 def asserted(
     f:Tensor, # `(n, F)` block, dense or sparse
     cut:Tensor, # `(T, F)`, from `cuts`
@@ -348,6 +353,6 @@ def asserted(
     for t,each in enumerate(stands):
         speaks = each.any(1)
         on = level[:, speaks]==t+1 if highest else level[:, speaks] > t
-        if on.count_nonzero() < .02*on.numel(): on, each = on.float().to_sparse_csr(), each[speaks].float()
-        else: on, each = on.to(dtype), each[speaks].to(dtype)
-        yield on@each > 0   # a sum of zeros and ones: rounding never makes it zero
+        if on.count_nonzero() < .02*on.numel():
+            r, c = on.nonzero(as_tuple=True); yield _bags(each[speaks].float(), c, r, len(on)) > 0
+        else: yield on.to(dtype)@each[speaks].to(dtype) > 0   # of zeros and ones: rounding never makes it 0

@@ -274,7 +274,7 @@ def recenter(self:Dictionary,
     by = self.b_dec.double()@self.W_enc.double()
     return self.changed(center=center, **self._shifted(by if center else -by))
 
-# %% ../../nbs/sae/01_dictionaries.ipynb #961a8db9
+# %% ../../nbs/sae/01_dictionaries.ipynb #dfb24c31
 @patch
 def unit_norm(self:Dictionary
 )->Dictionary: # The same reconstructions; features are multiplied by the old lengths
@@ -286,7 +286,6 @@ def unit_norm(self:Dictionary
             'depends on it; use .thresholded().unit_norm()')
         n = n.mean().expand_as(n)
     scaled = {k: getattr(self, k)*n for k in self.tensors if k not in ('W_dec', 'b_dec', 'r_mag')}
-    if getattr(self, 'threshold', None) is not None: scaled['threshold'] = self.threshold*n
     if self.kind=='topk' and self.threshold is not None: scaled['threshold'] = float(self.threshold*n[0])
     return self.changed(**scaled, W_dec=self.W_dec/n[:, None])
 

@@ -143,35 +143,37 @@ def gated(
     return SimpleNamespace(error=_square(e), aux=_square(e_gate), penalty=code.total(value)/n,
         l0=code.count(f)/n, fired=code.fired(f), code=code, paid=q, e=e)
 
-# %% ../../nbs/sae/035_gradients.ipynb #b2327b1b
+# %% ../../nbs/sae/035_gradients.ipynb #b70d962f
 def each_row(
     z:Tensor, # `(s, n, F)`
     k:list, # How many stay in a row, for each dictionary
-): # `Dense` or `Sparse`
+): # `Dense` or `Sparse`; the smallest value that stays, the mean over rows, `(s,)`
     "Places of the `k` largest of every row, as far as they are above 0"
     s, n, F = z.shape
     values, ids = z.topk(max(k), dim=2)
+    least = torch.stack([o[:, k_-1].mean() for o,k_ in zip(values, k)])
     if s==1 and z.device.type=='cpu' and k[0] <= FEW*F:
         flat = ids[0] + torch.arange(0, n*F, F)[:, None]
-        return Sparse(flat[values[0]>0], n, F)
+        return Sparse(flat[values[0]>0], n, F), least
     stays = torch.arange(max(k), device=z.device) < torch.tensor(k, device=z.device)[:, None, None]
-    return Dense(torch.zeros_like(z, dtype=torch.bool).scatter_(2, ids, stays & (values>0)))
+    return Dense(torch.zeros_like(z, dtype=torch.bool).scatter_(2, ids, stays & (values>0))), least
 
 def whole_batch(
     z:Tensor, # `(s, n, F)`
     k:list, # How many stay in a row on average, for each dictionary
     guess=None, # About the smallest value that stays, `(s,)`: saves a search through all
     few:float|None=None, # As for `places`
-): # `Dense` or `Sparse`
+): # `Dense` or `Sparse`; the smallest value that stays, `(s,)`
     "Places of the `n k` largest of each dictionary, as far as they are above 0"
-    least = [_kth(o.flatten(), len(o)*k_, None if guess is None else guess[i]) for i,(o,k_) in enumerate(zip(z, k))]
-    return places((z >= torch.stack(least)[:, None, None]) & (z>0), few)
+    guess = [None]*len(z) if guess is None else guess
+    least = torch.stack([_kth(o.flatten(), len(o)*k, near) for o,k,near in zip(z, k, guess)])
+    return places((z >= least[:, None, None]) & (z>0), few), least
 
 def _kth(v, k, guess): # the k-th largest
     if guess is not None and v.device.type=='cpu':
         likely = v[v > guess/2]
         if len(likely)>=k: v = likely
-    return v.topk(k, sorted=False).values.min()
+    return v.kthvalue(len(v)-k+1).values
 
 # %% ../../nbs/sae/035_gradients.ipynb #88a5b18a
 def _revive(x, P, G, z, e, h): # adds the gradients of the auxiliary loss; the loss, `(s,)`
@@ -191,14 +193,7 @@ def _revive(x, P, G, z, e, h): # adds the gradients of the auxiliary loss; the l
     G.b.sub_(torch.bmm(each[:, None], P.E[row, ids])[:, 0])
     return h.alpha*left.square().sum((1, 2))/spread
 
-# %% ../../nbs/sae/035_gradients.ipynb #aca7a7d8
-def _chosen(z, h, few=None): # places, values, and the smallest value that stays, `(s,)`
-    code = whole_batch(z, h.k, h.guess, few) if h.batch else each_row(z, h.k)
-    f = code.pick(z)
-    if isinstance(code, Sparse): return code, f, f.min()[None] if len(f) else z.new_zeros(1)
-    least = torch.where(code.on, f, torch.inf).amin((1, 2))
-    return code, f, torch.where(least.isinf(), 0., least)
-
+# %% ../../nbs/sae/035_gradients.ipynb #6224f063
 def topk(
     x:Tensor, # Rows, `(n, d)`
     P, # Parameters: `E`, `D` `(s, F, d)`, `b` `(s, d)`, `c` `(s, F)`
@@ -207,14 +202,15 @@ def topk(
 ): # `error`, `penalty` (the auxiliary loss), `l0`, `least` `(s,)`; `fired` `(s, F)`
     "The k largest, of each row or of the whole batch"
     n, z = len(x), _before(x, P.E, P.b, P.c).relu_()
-    code, f, least = _chosen(z, h)
+    code, least = whole_batch(z, h.k, h.guess) if h.batch else each_row(z, h.k)
+    f = code.pick(z)
     e = _error(x, P, code, f); u = e*(2/n)
     G.c.copy_(_after(x, P, G, code, f, code.keep(code.at(u, P.D)), u))
     aux = torch.zeros_like(least) if h.dead is None else _revive(x, P, G, z, e, h)
     return SimpleNamespace(error=_square(e), penalty=aux, l0=code.count(f)/n, fired=code.fired(f),
         least=least, code=code, e=e)
 
-# %% ../../nbs/sae/035_gradients.ipynb #211c8eda
+# %% ../../nbs/sae/035_gradients.ipynb #a26c3861
 def matryoshka(
     x:Tensor, # Rows, `(n, d)`
     P, # Parameters: `E`, `D` `(s, F, d)`, `b` `(s, d)`, `c` `(s, F)`
@@ -223,7 +219,7 @@ def matryoshka(
 ): # As for `topk`; `error` is that of the whole
     "The k largest of the batch, and every prefix a dictionary"
     n, L, z = len(x), len(h.ends), _before(x, P.E, P.b, P.c).relu_()
-    code, f, least = _chosen(z, h, few=0)
+    code, least = whole_batch(z, h.k, h.guess, few=0); f = code.pick(z)
     groups = [slice(a, b) for a,b in zip([0, *h.ends], h.ends)]
     e, errors = (P.b[:, None]-x).expand(len(z), -1, -1), []
     for o in groups: e = torch.baddbmm(e, f[..., o], P.D[:, o]); errors.append(e)

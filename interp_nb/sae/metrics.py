@@ -88,7 +88,7 @@ def _columns(f, who):
     some, back = torch.unique(who, return_inverse=True)
     return f.index_select(1, some).to_dense()[:, back]
 
-# %% ../../nbs/sae/05_metrics.ipynb #5ce76f51
+# %% ../../nbs/sae/05_metrics.ipynb #72f9798a
 def _by(what, families, names):
     "The families meant by `names`: one, several, or all"
     names = list(families) if names is None else [names] if isinstance(names, str) else list(names)
@@ -96,9 +96,9 @@ def _by(what, families, names):
         raise ValueError(f'no family {odd[0]!r} in this {what}; there are ' + ', '.join(families))
     return names
 
-def _mean(x): # of what is defined; nan if nothing is
+def _mean(x, n=None): # of what is defined, or its sum over `n`; nan if nothing is
     x = x[~x.isnan()]
-    return x.mean().item() if len(x) else math.nan
+    return x.sum().item()/(n or len(x)) if len(x) else math.nan
 
 # %% ../../nbs/sae/05_metrics.ipynb #b5d1f1e5
 @dataclass(frozen=True)
@@ -135,27 +135,26 @@ def _measure(of, tp, fired, true, n):
     if of not in how: raise ValueError(f'no score {of!r}; there are ' + ', '.join(how))
     return how[of]()
 
-# %% ../../nbs/sae/05_metrics.ipynb #0a20931b
+# %% ../../nbs/sae/05_metrics.ipynb #662f7717
 @patch
 def score(self:Coverage,
     families=None, # Name of a family, or several; all by default
     of:str='f1', # As for `each`
-    normaliser:str='live', # Divide by the properties that have a score, or, `'published'`, by all
+    normaliser='live', # Divide by the properties that have a score; `'published'`: by all; or a number
 )->float: # nan where no property has a score
     "Mean score of a family, or the mean over families of it"
-    if normaliser not in ('live', 'published'):
-        raise ValueError(f'normaliser is {normaliser!r}; there are live and published')
+    if not isinstance(normaliser, int) and normaliser not in ('live', 'published'):
+        raise ValueError(f'normaliser is {normaliser!r}; there are live and published, or give a number')
     x, slices = self.each(of), self.labels.slices
     per = [x[slices[k]] for k in _by('coverage', slices, families)]
-    if normaliser=='published':
-        per = [torch.where(o.isnan(), 0., o) if not o.isnan().all() else o for o in per]
-    return _mean(torch.tensor([_mean(o) for o in per], dtype=torch.float64))
+    over = {'live': lambda o: None, 'published': len}.get(normaliser, lambda o: normaliser)
+    return _mean(torch.tensor([_mean(o, over(o)) for o in per], dtype=torch.float64))
 
 @patch
 def effect(self:Coverage,
     families=None, # As for `score`
     of:str='f1', # As for `each`
-    normaliser:str='live', # As for `score`
+    normaliser='live', # As for `score`
     n_boot:int=400, # Resamples of the games
     **kwargs, # As for `bootstrap`
 )->Effect: # Over games, with the choice of features held fixed
