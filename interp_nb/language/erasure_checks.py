@@ -7,8 +7,8 @@ __all__ = ['FORMS', 'request', 'questions', 'scores', 'known', 'at_chance', 'rec
            'distinct', 'repetition', 'nll', 'seamless', 'divergence', 'in_context', 'relearn', 'Suffix',
            'search_suffix']
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #c024cf7e
-import math, random, re
+# %% ../../nbs/language/09_erasure_checks.ipynb #e61df863
+import math, random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,27 +27,35 @@ from interp_nb.language.targets import (Concept, _ids, _padded, concept, cross_e
 from .unlearning import _each, told
 from ..zoo import smallworld as world
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #929b10e6
+# %% ../../nbs/language/09_erasure_checks.ipynb #a49dd4d3
+def _sentences(rng, facts, n): # single sentences about facts, of every form, as they are read
+    asked = [f for f in facts if f in world.ASKED] or facts
+    def one():
+        k = rng.random()
+        s = (world.statement(rng, rng.choice(facts)) if k < .6 else world.question(rng.choice(asked)) if k < .75
+            else world.choice(rng, rng.choice(asked), letters=k > .9))
+        return world.text(world.spoken(s))
+    out = {}
+    for _ in range(50*n): # until there are enough different ones
+        out[one()] = None
+        if len(out)==n: break
+    return list(out)
+
+# %% ../../nbs/language/09_erasure_checks.ipynb #04fca8ea
 def request(
     domain:str, # One of the four
-    n:int=600, # Forget passages, and retain passages
-    seed:int=0, # Of the documents
-    facts:list|None=None, # Only passages that tell nothing but these facts; None: all
+    n:int=400, # Forget passages; as many retain passages
+    seed:int=0, # Of the passages
+    facts:list|None=None, # Only passages about these facts; None: all of the domain
 )->dict: # `concept`, `forget`, `retain`: arguments of `erase`
     "Ask for a domain of the text world to be erased"
-    world.facts(domain)                                        # refuses a domain that does not exist
-    names = {f.name for f in world.facts(domain)}
-    mine = names if facts is None else {f.name for f in facts}
-    found, k = {}, 0
-    while len(found) < n:
-        docs = (world.text(d) for d in world.corpus(4*n, mix(seed, k)))
-        said = {t: names & set(re.findall('[A-Za-z]+', t)) for t in docs}
-        found |= {t: None for t,who in said.items() if who and who <= mine}
-        k += 1
-    keep = dict.fromkeys(world.text(d) for d in world.corpus(2*n, mix(seed, 99), without=domain))
+    rng = random.Random(mix(seed, 1))
+    forget = _sentences(rng, world.facts(domain) if facts is None else facts, n)
+    other = _sentences(rng, [f for f in world.FACTS if f.domain!=domain], n-n//4)
+    docs = dict.fromkeys(world.text(d) for d in world.corpus(n//4, mix(seed, 2), without=domain))
     def opened(o): return [t.format(d=domain) for t in o]
     return dict(concept=concept(domain+'s', opened(world.EXPERT), opened(world.NOVICE)),
-        forget=list(found)[:n], retain=list(keep)[:n])
+        forget=forget, retain=list(dict.fromkeys([*other, *docs])))
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #9270922c
 FORMS = 'cloze', 'unseen', 'question', 'options', 'letters'
@@ -94,7 +102,7 @@ def known(
     "Which answers a model knows"
     return torch.stack([(o[0] > o[1:].max()).float() for o in scores(lm, sentences)]).cpu()
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #7be8af54
+# %% ../../nbs/language/09_erasure_checks.ipynb #a3596018
 def at_chance(
     hits:Tensor, # `(n,)` of 0 and 1
     chance:float, # What guessing gives
@@ -111,7 +119,7 @@ def recovery(
 )->Effect|None: # Share of the lost knowledge that came back; None: too little was lost to tell
     "How much an attack brings back"
     lost = base-erased
-    if lost.mean() < 3*lost.std()/len(lost)**.5: return None
+    if lost.mean() <= 3*lost.std()/len(lost)**.5: return None
     return bootstrap((base, erased, attacked), lambda b, u, a: (a.mean()-u.mean())/max(b.mean()-u.mean(), 1e-9), unit='question')
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #10f674c7

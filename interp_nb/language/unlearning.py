@@ -68,7 +68,7 @@ BASELINES = {
     'repnoise-elm': Baseline('repnoise', forget=4., beta=1., rank=64, lr=2e-5),     # as used on Zephyr by ELM
     'whp': Baseline('whp', retain=0., lr=1e-6, epochs=2., batch=8, most=512)}
 
-# %% ../../nbs/language/085_unlearning.ipynb #ecb47f38
+# %% ../../nbs/language/085_unlearning.ipynb #e0c45eb1
 def baseline(
     preset, # Key of `BASELINES`, or a `Baseline`
     **changes, # Settings to change
@@ -81,6 +81,7 @@ def baseline(
     for k in changes.keys()-set(names): raise TypeError(
         f'{k!r} is no setting; did you mean {get_close_matches(k, names, 1, 0.)[0]!r}? There are {", ".join(names)}')
     s = replace(BASELINES[preset] if isinstance(preset, str) else preset, **changes)
+    if s.layers is not None: s = replace(s, layers=tuple(map(int, s.layers)))
     if s.method not in METHODS: raise ValueError(f'no method {s.method!r}; there are {", ".join(METHODS)}')
     if s.retain_loss not in ('nll', 'kl'): raise ValueError(f"retain_loss is {s.retain_loss!r}; 'nll' or 'kl' is needed")
     return s
