@@ -114,7 +114,7 @@ def main():
     p.add_argument('--rounds', type=int, default=5)
     p.add_argument('--sweep', type=int, default=8)
     p.add_argument('--k', type=int, default=64)
-    p.add_argument('--penalty', type=float, default=.5)
+    p.add_argument('--penalty', type=float, default=.1)
     p.add_argument('--alone', action='store_true', help='without dictionary_learning and SAELens')
     a = p.parse_args(); torch.manual_seed(0)
     a.alone = a.alone or missing()
