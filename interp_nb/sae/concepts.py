@@ -226,7 +226,7 @@ def _shares(f, W_dec, w, mains, total, most, cosine):
 def _absorbed(f, W_dec, w, mains, total, part, cosine):
     "Where all main features are silent and one other feature carries `part` of the projection, `(n,)` bool"
     each = f.double()*(W_dec.double()@w)
-    each[:, mains] = -torch.inf; each[:, nnf.normalize(W_dec.double(), dim=1)@w < cosine] = -torch.inf
+    each[:, nnf.normalize(W_dec.double(), dim=1)@w < cosine] = -torch.inf
     return (f[:, mains]==0).all(1) & (each.amax(1) >= part*total) & (total > 0)
 
 def _rates(full, children, right, n):
