@@ -152,7 +152,7 @@ def key(model:str, c)->str: # `Config`, or the `info` of a dictionary
     c = c if isinstance(c, dict) else vars(c)
     return f'{model}-{c["kind"]}-{c["sparsity"]:g}-{c["seed"]}'
 
-# %% ../../nbs/sae/06_boards.ipynb #9df4e035
+# %% ../../nbs/sae/06_boards.ipynb #fe5aa07a
 def _swept(root, model, lm, sweep, steps, seeds, resume): # key -> dictionary, and where it came from
     folder = Path(root)/f'{NAME}-{model}'
     if not (folder/'rows'/'card.json').exists():
@@ -173,7 +173,7 @@ def train(
     "Train and ship the dictionaries of the board model"
     import interp_nb
     if name not in NAMES: raise ValueError(f'no recipe for {name!r}; nearest: {NAME}')
-    root = Path(out or 'runs'); steps, seeds = (40, (0,)) if fast else (steps, SEEDS)
+    root = Path(out or 'runs'); steps, seeds = (20, (0,)) if fast else (steps, SEEDS)
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
     lms, sweeps = models(), dict(trained=SWEEP, untrained=UNTRAINED)
     made, games = {}, play(64 if fast else 4000, 6, mix(9))
