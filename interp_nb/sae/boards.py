@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['LOW', 'MOVES', 'SITE', 'PHASES', 'NAME', 'NAMES', 'SWEEP', 'UNTRAINED', 'SEEDS', 'NOTE', 'GRID', 'WINDOW',
-           'Positions', 'positions', 'scored', 'truth_loss', 'models', 'activations', 'configs', 'key', 'train', 'ship',
-           'shelf', 'probes', 'probe_features', 'table', 'at_l0', 'kinds', 'advantage', 'claims', 'meanings', 'scatter',
-           'findings']
+           'Positions', 'positions', 'scored', 'truth_loss', 'models', 'stream', 'configs', 'key', 'train', 'ship',
+           'shelf', 'probes', 'probe_features', 'table', 'evaluate', 'at_l0', 'kinds', 'advantage', 'claims',
+           'meanings', 'scatter', 'findings']
 
-# %% ../../nbs/sae/06_boards.ipynb #032232e4
+# %% ../../nbs/sae/06_boards.ipynb #e7b1c2c9
 import html, json, math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from ..core.lm import LM, Site
 from ..core.tokens import Tokens
 from ..core.training import mix
 from .activations import cache, cached, from_lm
-from .baselines import random_directions
+from .baselines import linear_probe, random_directions
 from .counts import count
 from .dictionaries import Dictionary, load
 from .metrics import coverage, reconstruction
@@ -33,10 +33,10 @@ from .training import Config, train_sweep
 from ..zoo.othello import Games, bits, labels, play, playable, tokens
 from ..zoo.train_boards import board_probe, gpt2, read, rows_of
 
-# %% ../../nbs/sae/06_boards.ipynb #8cb3a456
+# %% ../../nbs/sae/06_boards.ipynb #b5bd6f6f
 LOW, MOVES = 'mine_yours_blank_masked', 'valid_moves' # Families: what lies where, where one may go
 SITE = Site('resid_post', 3) # Of othello-6x6: where all dictionaries of this chapter read
-PHASES = dict(early=(0, 12), middle=(12, 22), late=(22, 31)) # Discs placed before the last one that is seen
+PHASES = dict(early=(0, 12), middle=(12, 22), late=(22, 32)) # Discs placed before, in a game of 32 moves
 
 @dataclass(frozen=True)
 class Positions:
@@ -52,10 +52,11 @@ class Positions:
         y = {k: v[rows] for k,v in self.y.items()}
         return Positions(self.x[rows], y, self.game[rows], self.ply[rows], self.held[rows])
 
-    def phase(self, name:str)->'Positions': # Key of `PHASES`
-        "The rows of a phase of the game"
-        a, b = PHASES[name]
-        return self.at((self.ply>=a) & (self.ply<b))
+    def phase(self, name:str)->Tensor: # bool `(N,)`, for a key of `PHASES`
+        "Which rows are in a phase of the game"
+        (a, b), size = PHASES[name], self.y[LOW].shape[1]
+        at = self.ply*32/(size*size-4)
+        return (at>=a) & (at<b)
 
 # %% ../../nbs/sae/06_boards.ipynb #1390a9a5
 def positions(
@@ -71,7 +72,7 @@ def positions(
     game, ply = live.nonzero().T
     return Positions(x, y, game, ply, game >= len(games)//2)
 
-# %% ../../nbs/sae/06_boards.ipynb #dc19a7d6
+# %% ../../nbs/sae/06_boards.ipynb #4e13bbd1
 def scored(
     features:Tensor, # `(N, F)`
     p:Positions,
@@ -87,7 +88,7 @@ def scored(
     out['published coverage'] = cov.score(LOW, normaliser='published')
     out['released reconstruction'] = rec.score(LOW, 'released', 'best')
     for part in PHASES if phases else ():
-        a, b = PHASES[part]; rows = (p.ply>=a) & (p.ply<b)
+        rows = p.phase(part)
         out |= {f'{part} {k}': v for k,v in scored(features[rows], p.at(rows)).items()
             if k in ('coverage', 'always-on', 'reconstruction')}
     return out
@@ -104,7 +105,7 @@ def truth_loss(
         return torch.where(n>0, each, torch.nan)
     return loss
 
-# %% ../../nbs/sae/06_boards.ipynb #416c7178
+# %% ../../nbs/sae/06_boards.ipynb #37939881
 NAME = 'othello-6x6-saes'
 NAMES = {NAME: 'Dictionaries of othello-6x6 and of the same network before training: '
     'several kinds and penalties, three seeds, and a linear probe of the board.'}
@@ -112,21 +113,29 @@ SWEEP = dict(standard=(.03, .06, .12, .2), p_anneal=(.015, .03, .06, .1), topk=(
 UNTRAINED = dict(standard=(.06,), topk=(24,))
 SEEDS = 0, 1, 2
 
+# %% ../../nbs/sae/06_boards.ipynb #69ee2b17
 def models(
 )->dict[str, LM]: # 'trained' and 'untrained'
     "The model, and the network that it was before training"
     lm = LM.load('othello-6x6')
-    return dict(trained=lm, untrained=LM(gpt2(6).eval(), lm.tokenizer, 'untrained'))
+    return dict(trained=lm, untrained=LM(gpt2(6).eval(), lm.tokenizer, 'untrained', lm.card))
 
-def activations(
-    lm:LM,
-    site:Site,
+def _world(lm): # Whose games a model plays
+    if lm.card.get('world') not in ('othello', 'chess'): raise ValueError(
+        f'{lm.name} plays no game that is known here (no world in its card); give it texts instead')
+    return lm.card['world']
+
+def stream(
+    lm:LM, # A model of board games, as its card says
+    site:Site, # Where to read
     seed:int=0, # Of the games
     games:int=256, # In a chunk
 ): # `Activations` without end
     "Rows of fresh games, what comes after a game's end left out"
+    if _world(lm)=='chess': from interp_nb.zoo.train_chess import record
     def ask(i):
-        ids = tokens(play(games, 6, mix(seed, i)).moves, 6)[:, :-1]
+        if lm.card['world']=='chess': ids = record(games, seed=mix(seed, i)%2**32)['ids'].long()
+        else: ids = tokens(play(games, lm.card['size'], mix(seed, i)).moves, lm.card['size'])[:, :-1]
         return Tokens(ids, (ids>0).long())
     return from_lm(lm, ask, site)
 
@@ -143,11 +152,11 @@ def key(model:str, c)->str: # `Config`, or the `info` of a dictionary
     c = c if isinstance(c, dict) else vars(c)
     return f'{model}-{c["kind"]}-{c["sparsity"]:g}-{c["seed"]}'
 
-# %% ../../nbs/sae/06_boards.ipynb #a24454a7
+# %% ../../nbs/sae/06_boards.ipynb #fe5aa07a
 def _swept(root, model, lm, sweep, steps, seeds, resume): # key -> dictionary, and where it came from
     folder = Path(root)/f'{NAME}-{model}'
     if not (folder/'rows'/'card.json').exists():
-        cache(activations(lm, SITE), folder/'rows', steps*1024, torch.float16)
+        cache(stream(lm, SITE), folder/'rows', steps*1024, torch.float16)
     for seed in seeds:
         made = train_sweep(configs(sweep, seed), cached(folder/'rows'), steps, folder=folder/str(seed),
             seed=seed, save_every=500, resume=resume)
@@ -164,7 +173,7 @@ def train(
     "Train and ship the dictionaries of the board model"
     import interp_nb
     if name not in NAMES: raise ValueError(f'no recipe for {name!r}; nearest: {NAME}')
-    root = Path(out or 'runs'); steps, seeds = (40, (0,)) if fast else (steps, SEEDS)
+    root = Path(out or 'runs'); steps, seeds = (20, (0,)) if fast else (steps, SEEDS)
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
     lms, sweeps = models(), dict(trained=SWEEP, untrained=UNTRAINED)
     made, games = {}, play(64 if fast else 4000, 6, mix(9))
@@ -231,10 +240,10 @@ def probe_features(
     "Its probabilities of mine and of yours for each square, in the place of features"
     return probe(x).unflatten(-1, (-1, 3)).softmax(-1)[..., ::2].flatten(1)
 
-# %% ../../nbs/sae/06_boards.ipynb #dafc121e
+# %% ../../nbs/sae/06_boards.ipynb #ffd3969f
 def _proxies(d, p, lm, games): # L0, FVE, loss recovered of a dictionary
     u = unsupervised(d, p.x[p.held])
-    r = loss_recovered(lm, d, tokens(games.moves, 6)[:, :-1], SITE, p.x.mean(0), truth_loss(games))
+    r = loss_recovered(lm, d, tokens(games.moves, games.size)[:, :-1], d.site, p.x.mean(0), truth_loss(games))
     return dict(l0=u['l0'], fve=u['fve'], dead=u['dead'], recovered=r.score(), recovered_mean=r.score('mean'))
 
 def _baselines(p, probe): # Name -> features
@@ -267,7 +276,25 @@ def table(
         for kind,seed,f in _baselines(p, probe[m]): add(kind, f, seed=seed)
     return rows
 
-# %% ../../nbs/sae/06_boards.ipynb #8824435c
+# %% ../../nbs/sae/06_boards.ipynb #e54f8b2b
+def evaluate(
+    dictionary:Dictionary, # It says at which site it reads
+    lm:LM, # A model of Othello, as its card says
+    games:int=400, # Half to choose on, half to score on
+    seed:int=0, # Of the games
+)->dict: # Name to score, or to a table of them; nan where undefined
+    "All scores of one dictionary, beside random directions and a linear probe"
+    if _world(lm)!='othello': raise ValueError(f'the boards of {lm.name} are not those of Othello: '
+        'score its features with sae.metrics and the labels of its own world')
+    played = play(games, lm.card['size'], mix(seed, 77)); p = positions(lm, played, dictionary.site)
+    out = _proxies(dictionary, p, lm, played[-min(games//2, 200):])
+    out['dictionary'] = scored(dictionary.encode(p.x), p, phases=True)
+    dense = random_directions(dictionary.d, dictionary.F, seed)
+    out['random directions'] = scored(dense(p.x-p.x[~p.held].mean(0)), p, phases=True)
+    probe = linear_probe(p.x[~p.held], {k: v[~p.held] for k,v in p.y.items()}, 'ridge')
+    return out | {'linear probe': scored(probe.encode(p.x), p, phases=True)}
+
+# %% ../../nbs/sae/06_boards.ipynb #e14e65a3
 def at_l0(
     rows:list, # Rows of one kind and seed
     l0, # Where to read it, `(m,)`
@@ -294,9 +321,12 @@ def advantage(
 )->np.ndarray: # `(seeds, m)`, nan where one of the two is missing
     "How much better than Standard at the same L0"
     a, b = kinds(rows, kind), kinds(rows, 'standard')
-    return np.array([at_l0(a[s], l0, of)-at_l0(b[s], l0, of) for s in sorted(a.keys() & b.keys())])
+    out = np.array([at_l0(a[s], l0, of)-at_l0(b[s], l0, of) for s in sorted(a.keys() & b.keys())])
+    if not out.size or np.isnan(out).all(1).any(): raise ValueError(f'{kind} and standard share no sparsity '
+        f'from L0 {min(l0):g} to {max(l0):g} in some seed: there is nothing to compare')
+    return out
 
-# %% ../../nbs/sae/06_boards.ipynb #e8541540
+# %% ../../nbs/sae/06_boards.ipynb #f76a1d6c
 WINDOW = np.array([20., 25., 30., 40., 50., 60.]) # L0 at which kinds are compared
 
 def _seeds(values, name): # Effect over seeds
@@ -313,8 +343,8 @@ def _of(rows, kind, model='trained', of='reconstruction'): # Score of a baseline
 
 def _where(rows, of): # In words: at which L0 annealing wins, and at which not
     a = advantage(rows, of); ok = ~np.isnan(a).any(0); l0, wins = GRID[ok], a[:, ok].min(0) > 0
-    def said(x): return f'{x.min():g} to {x.max():g} ({len(x)} of {len(l0)} points)' if len(x) else 'none'
-    return f'All three seeds agree at L0 {said(l0[wins])}; not at {said(l0[~wins])}.'
+    def said(x): return f'L0 {x.min():g} to {x.max():g} ({len(x)} of {len(l0)} points)' if len(x) else 'none'
+    return f'Every seed gains at {said(l0[wins])}; not every one at {said(l0[~wins])}.'
 
 # %% ../../nbs/sae/06_boards.ipynb #4744c125
 def _annealing(rows):

@@ -193,7 +193,7 @@ def _tested(lm, games, W, site, probe): # (n,) a measure, by name
 
 def _said(site): return 'embedding' if site.kind=='embed' else f'after layer {site.layer}'
 
-# %% ../../nbs/zoo/14_train_boards.ipynb #3bd002bb
+# %% ../../nbs/zoo/14_train_boards.ipynb #a9fe9c18
 def measure(
     model, # Causal language model of moves
     tokenizer, # Its tokenizer
@@ -214,7 +214,8 @@ def measure(
         'squares, same probe of an untrained model': gate(untrained['squares'], .93),
         'occupied squares, same probe of an untrained model': gate(untrained['occupied'], .87)}
     also |= {k: gate(v, .93) for k,v in got.items() if 'least squares' in k}
-    return dict(gates=gates, also=also, site=dict(kind=site.kind, layer=site.layer), size=size)
+    best = dict(kind=site.kind, layer=site.layer)
+    return dict(gates=gates, also=also, site=best, world='othello', size=size)
 
 # %% ../../nbs/zoo/14_train_boards.ipynb #c5c85bb6
 NOTE = """It was trained on the exact expected loss: after each move the target is the uniform distribution
@@ -247,7 +248,7 @@ def ship(
     return save_checkpoint(Path(out)/name, model.eval(), tokenizer(size), about,
         lambda model, tok: measure(model, tok, n))
 
-# %% ../../nbs/zoo/14_train_boards.ipynb #c3752051
+# %% ../../nbs/zoo/14_train_boards.ipynb #03903c36
 def train(
     name:str, # One of `NAMES`, or of `UNSHIPPED`
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -260,7 +261,7 @@ def train(
     size, root = _size(name), Path(out or 'runs')
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
     done = root/name/'manifest.json'
-    small = dict(steps=4, games=4, save_every=2) if fast else {}
+    small = dict(steps=4, games=4, save_every=2, quiet=True) if fast else {}
     if not (done.exists() and json.loads(done.read_text()).get('finished')):
         train_othello(root, size=size, resume=resume, **small)
     return ship(name, root, zoo, 32 if fast else 4000)
@@ -323,7 +324,7 @@ def _tensors(path): # Of a .safetensors, or of a pickle from which only tensors 
         raise ValueError(f'{path.name} is no state dict: a table of tensors is needed')
     return w
 
-# %% ../../nbs/zoo/14_train_boards.ipynb #9871dafc
+# %% ../../nbs/zoo/14_train_boards.ipynb #f3c6c587
 def load_othello_gpt(
     path:str|Path, # State dict of a minGPT (`.ckpt`) or a HookedTransformer (`.pth`), or `.safetensors`
     heads:int=8, # Heads of a layer, which a minGPT file does not say
@@ -343,4 +344,5 @@ def load_othello_gpt(
         n_inner=new['h.0.mlp.c_fc.bias'].numel(), activation_function='gelu', tie_word_embeddings=False,
         attn_pdrop=0., embd_pdrop=0., resid_pdrop=0., bos_token_id=None, eos_token_id=None))
     model.load_state_dict({k if k=='lm_head.weight' else f'transformer.{k}': v for k,v in new.items()})
-    return LM(model.float().eval(), tokenizer(int((V+3)**.5)), Path(path).stem)
+    size = int((V+3)**.5)
+    return LM(model.float().eval(), tokenizer(size), Path(path).stem, dict(world='othello', size=size))
