@@ -319,7 +319,7 @@ def prepare(
         _fluency(lm, gone, about, r, seed, prompts) if c and r.fluent else []]
     return out, gone_out, kept_out
 
-# %% ../../nbs/language/08_elm.ipynb #b442f36b
+# %% ../../nbs/language/08_elm.ipynb #a379c7be
 def erase(
     lm, # Model: an `LM`, or what `LM.load` takes; it is left as it was
     concept, # Keywords, or a `Concept` with contexts of your own
@@ -339,12 +339,11 @@ def erase(
     "Erase a concept from a language model (ELM, Gandikota et al., 2024)"
     lm, r, about = LM.load(lm), recipe(preset, **changes), describe(concept)
     check_texts(about, forget, retain, bool(r.weights[1]))
-    names = places(lm, r.layers, r.modules)
     parts, *held = prepare(lm, about, forget, retain, r, prompts, cache, seed)
     entropy = join([s.q for s in parts[0]]).entropy().mean().item()
     facts = dict(method='elm', concept=list(about.keywords), recipe=asdict(r))
-    adapter = Adapter.new(lm.model, names, r.rank, r.alpha, seed, base=lm.name, name=f'elm: {about.name}',
-        entropy=entropy, **facts)
+    adapter = Adapter.new(lm.model, places(lm, r.layers, r.modules), r.rank, r.alpha, seed, base=lm.name,
+        name=f'elm: {about.name}', entropy=entropy, **facts)
     def look(lm): return dict(zip(('recall_forget', 'recall_retain'), (recall(lm, o) for o in held if o))) | (
         watch(lm) if watch else {})
     log = train_adapter(lm, adapter, lambda i, _: _step(lm, parts, r, i, seed), r, folder, look,

@@ -7,10 +7,9 @@ __all__ = ['FORMS', 'request', 'questions', 'scores', 'known', 'at_chance', 'rec
            'distinct', 'repetition', 'nll', 'seamless', 'divergence', 'in_context', 'relearn', 'Suffix',
            'search_suffix']
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #e61df863
+# %% ../../nbs/language/09_erasure_checks.ipynb #c8c3ffb2
 import math, random
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +21,7 @@ from ..core.effects import Effect, bootstrap
 from ..core.lm import LM, Site
 from ..core.training import mix
 from .elm import Recipe, draw, places, train_adapter
-from interp_nb.language.targets import (Concept, _ids, _padded, concept, cross_entropy, logits_after, pack,
-    packed_logits, passages)
+from .targets import _ids, _padded, concept, logits_after, passages
 from .unlearning import _each, told
 from ..zoo import smallworld as world
 
@@ -234,7 +232,7 @@ def divergence(
         out += [kl[k, :len(o.ids)].mean() for k,o in enumerate(some)]
     return torch.stack(out).cpu()
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #02a97393
+# %% ../../nbs/language/09_erasure_checks.ipynb #c61ce964
 def in_context(
     domain:str, # One of the four
     form:str='question', # As for `questions`
@@ -243,7 +241,6 @@ def in_context(
     seed:int=0, # Of the drawing
 )->list: # `Sentence`s
     "Questions after true statements of other facts"
-    from dataclasses import replace
     rng, out = random.Random(mix(seed, 6)), []
     facts = world.facts(domain, half=0)
     for s in questions(domain, form, n, seed, half=1):
@@ -339,7 +336,7 @@ def _slopes(lm, rows, now, W): # how the loss changes with each token at each pl
     grad, = torch.autograd.grad(_nll(lm, x*scale, mask, at, want).mean(), x)
     return sum(grad[i, len(h):len(h)+len(now)] for i,(h,_,_) in enumerate(rows))@W.T
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #3dc1f688
+# %% ../../nbs/language/09_erasure_checks.ipynb #b8db1e32
 def _embedding_scale(lm, W): # some families multiply embeddings by a number
     made = root(lm.model).get_input_embeddings()(torch.tensor([[0]], device=W.device))[0, 0].detach()
     return (made.norm()/W[0].norm().clamp(min=1e-12)).item() if W[0].norm() > 0 else 1.
@@ -350,6 +347,5 @@ def with_suffix(
     cue:str='\nAnswer:', # Where it goes
 )->list: # `Sentence`s
     "Questions with a suffix in its place"
-    from dataclasses import replace
     def put(t): head, c, tail = t.rpartition(cue); return head+suffix.text+c+tail
     return [replace(s, text=put(s.text)) for s in sentences]
