@@ -1,20 +1,22 @@
 """A step of ELM: ours, and a straight transcription of the published one.
 
-On the same weights and passages of the zoo's text world. The published step reads one forget and one retain
-passage: three readings of the frozen model and its dense target in double precision, a fourth for the retain
-labels, a fluency text sampled there and then from three streams (keys and values kept, which favours it),
-three forwards of the student and three backwards; every fourth is followed by an update. Ours computes targets
-and texts once, in batches, and packs four passages of each kind into one forward and backward. Reported: time
-of four published steps over one of ours with caches warm; a full training, caches included, where each passage
-comes up one and a half times, as in the published command; and the difference of the two gradients."""
+On the same weights and passages of the zoo's text world. The published step reads one forget and one
+retain passage: three readings of the frozen model and its dense target in double precision, a fourth for
+the retain labels, a fluency text sampled there and then from three streams (keys and values kept, which
+favours it), three forwards of the student and three backwards; every fourth is followed by an update. Ours
+computes targets and texts once, in batches, and packs four passages of each kind into one forward and
+backward. Reported: time of four published steps over one of ours with caches warm; a full training, caches
+included, where each passage comes up one and a half times, as in the published command; and the difference
+of the two gradients."""
 import argparse, os, statistics, time
 import torch
 import torch.nn.functional as F
 from interp_nb.core.adapters import Adapter
-from interp_nb.core.lm import LM, Tokens
+from interp_nb.core.lm import LM
+from interp_nb.core.training import mix
 from interp_nb.language.elm import _frozen, _step, places, prepare, recipe
 from interp_nb.language.erasure_checks import request
-from interp_nb.language.targets import strengths
+from interp_nb.language.targets import losses, pack, passages, strengths
 
 
 def frozen(model, dial, ids):
@@ -67,16 +69,15 @@ def main():
     p.add_argument('--model', default='smallworld', help='a name that LM.load takes')
     p.add_argument('--passages', type=int, default=64)
     p.add_argument('--repeats', type=int, default=3)
-    p.add_argument('--fluent', type=int, default=48, help='tokens of a fluency text; published are 100 to 300')
+    p.add_argument('--fluent', type=int, default=48, help='tokens of a text; published are 100 to 300')
     a = p.parse_args()
     lm, asked = LM.load(a.model), request('potion', a.passages)
     r = recipe('released', fluent=a.fluent, canned=False, dropout=0., layers=(1, 2))
     (parts, *_), once = timed(lambda: prepare(lm, asked['concept'], asked['forget'], asked['retain'], r))
-    from interp_nb.language.targets import passages
-    from interp_nb.core.training import mix
     gone = passages(lm, asked['forget'], asked['concept'], r.most, mix(0, 0))
     gone, kept = gone[min(32, len(gone)//10):], passages(lm, asked['retain'])[min(32, a.passages//10):]
-    adapter, g = Adapter.new(lm.model, places(lm, r.layers), r.rank, r.alpha), torch.Generator().manual_seed(0)
+    g = torch.Generator().manual_seed(0)
+    adapter = Adapter.new(lm.model, places(lm, r.layers), r.rank, r.alpha)
     with torch.no_grad(): [o.normal_(0, .05, generator=g) for o in adapter.up]
     theirs, ours = [], []
     with _frozen(lm.model), adapter.attach(lm.model) as dial:
@@ -89,26 +90,27 @@ def main():
             opt.step(); opt.zero_grad()
         def one(k): _step(lm, parts, r, k, 0)[0].backward(); opt.step(); opt.zero_grad()
         one(0)
-        for k in range(a.repeats): theirs.append(timed(lambda: four(k))[1]); ours.append(timed(lambda: one(k))[1])
+        for k in range(a.repeats):
+            theirs.append(timed(lambda: four(k))[1]); ours.append(timed(lambda: one(k))[1])
         worst = difference(lm, dial, adapter, gone, kept, parts, r)
     slow, fast = statistics.median(theirs), statistics.median(ours)
     steps = 1.5*len(gone)/4
     whole = steps*slow/(once+steps*fast)
-    print(f'{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, times of the processor: four published '
-        f'steps {slow*1e3:.0f} ms, one of ours {fast*1e3:.0f} ms: {slow/fast:.1f} times faster; asked for: 10')
-    print(f'targets and texts of {len(gone)} passages, once: {once:.1f} s; a training with them {whole:.1f} times '
-        f'faster; asked for: 5')
+    print(f'{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, times of the processor: four '
+        f'published steps {slow*1e3:.0f} ms, one of ours {fast*1e3:.0f} ms: {slow/fast:.1f} times faster; '
+        'asked for: 10')
+    print(f'targets and texts of {len(gone)} passages, once: {once:.1f} s; a training with them {whole:.1f} '
+        f'times faster; asked for: 5')
     print(f'largest difference of the gradients {worst:.1e} of the largest entry')
 
 def difference(lm, dial, adapter, gone, kept, parts, r):
     "Gradients of the first four passages in order, with the same fluency texts"
-    from interp_nb.language.targets import losses, pack
     params = list(adapter.parameters())
     losses(lm, pack([s for o in parts for s in o[:4]]), 3)[0].backward()
     mine = [o.grad.clone() for o in params]
     for o in params: o.grad = None
     for j in range(4):
-        s = parts[2][j]; first = s.at[0]                    # the prompt, the first token that is not learnt, the text
+        s = parts[2][j]; first = s.at[0]       # of the prompt; then a token that is not learnt, and the text
         published_losses(lm.model, dial, gone[j], kept[j], s.ids[:first], s.ids[first:], r)
     worst = max(float((o.grad-m).abs().max()) for o,m in zip(params, mine))
     return worst/max(float(m.abs().max()) for m in mine)

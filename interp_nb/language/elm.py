@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PRESETS', 'CANNED', 'Recipe', 'recipe', 'places', 'guided', 'deflections', 'Log', 'train_adapter', 'recall', 'erase']
 
-# %% ../../nbs/language/08_elm.ipynb #65c23228
+# %% ../../nbs/language/08_elm.ipynb #1d922855
 import json, re, tempfile, warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..core.adapters import Adapter, match
 from ..core.decoders import FAMILIES, family, root
@@ -23,18 +22,19 @@ from ..core.hub import write_atomic
 from ..core.lm import LM, Tokens
 from ..core.tokens import short
 from ..core.training import fit, mix
-from .targets import (Concept, Segment, _cache, _ids, _padded, concept as describe, join, labels,
+from .targets import (Concept, Segment, _cache, _ids, _padded, concept as describe, join,
+    labels,
     losses, pack, packed_logits, passages, segment, target, targets, widest)
 
-# %% ../../nbs/language/08_elm.ipynb #1de7fc41
+# %% ../../nbs/language/08_elm.ipynb #351fd14f
 @dataclass(frozen=True)
 class Recipe:
     "Settings of an erasure"
-    eta:float|None=500. # How far the target goes from the model's own distribution; None: as far as it opens (`widest`)
+    eta:float|None=500. # How far the target goes from the model's own; None: as far as it opens (`widest`)
     schedule:str='constant' # Of `eta` over the tokens of a passage: 'constant' or 'ramp'
     temperature:float=1. # Logits are divided by it before targets are made
     topk:int|None=None # Likeliest tokens of the target that stay; None: all
-    retain:str='soft' # Retain targets: the frozen model's distribution ('soft') or its likeliest token ('hard')
+    retain:str='soft' # Targets: the frozen model's distribution ('soft') or its likeliest token ('hard')
     weights:tuple=(1., 1., 1.) # λ of erasing, retaining, fluency
     layers:tuple|None=None # Layers that get an adapter; None: from an eighth of the depth to a quarter
     modules:str='full' # Which of their matrices: 'full', 'attention', 'mlp'
@@ -51,11 +51,12 @@ class Recipe:
     canned:bool=False # Begin generated text with a ready-made change of subject
     skip_first:bool=False # Do not learn the first token after the prompt
 
-# %% ../../nbs/language/08_elm.ipynb #38cd807b
+# %% ../../nbs/language/08_elm.ipynb #a07c898c
 _coded = Recipe(eta=1000., schedule='ramp', temperature=1.2, topk=50, retain='hard', dropout=.05, fluent=200,
     canned=True, skip_first=True)
 PRESETS = dict(
-    default=Recipe(topk=50, prompted=True), # As the paper; top-k as coded; guided by contexts that know the prompt
+    default=Recipe(topk=50, prompted=True),
+    # As the paper; top-k as coded; guided by contexts that know the prompt
     paper=Recipe(), # What the paper states
     readme=replace(_coded, rank=256), # The command of the repository, flags left out at their defaults
     released=replace(_coded, rank=4)) # The published Zephyr adapter's rank and layers; its eta is not known
@@ -70,10 +71,12 @@ def recipe(
     names = [f.name for f in fields(Recipe)]
     for k in changes.keys()-set(names):
         near = get_close_matches(k, names, 1, 0.)
-        raise TypeError(f'{k!r} is no setting of an erasure; did you mean {near[0]!r}? There are {", ".join(names)}')
+        raise TypeError(f'{k!r} is no setting of an erasure; did you mean {near[0]!r}? '
+            f'There are {", ".join(names)}')
     out = replace(PRESETS[preset] if isinstance(preset, str) else preset, **changes)
     if out.layers is not None: out = replace(out, layers=tuple(map(int, out.layers)))
-    if out.retain not in ('soft', 'hard'): raise ValueError(f"retain is {out.retain!r}; 'soft' or 'hard' is needed")
+    if out.retain not in ('soft', 'hard'):
+        raise ValueError(f"retain is {out.retain!r}; 'soft' or 'hard' is needed")
     if min(out.weights) < 0 or not out.weights[0]: raise ValueError(
         f'weights are {out.weights}: those of erasing, retaining and fluency, none negative, the first not 0')
     return out
@@ -93,7 +96,7 @@ def places(
     found = [(o, inside.fullmatch(o)) for o in match(lm.model, modules)]
     return [o for o,m in found if m and int(m[1]) in layers]
 
-# %% ../../nbs/language/08_elm.ipynb #c596a763
+# %% ../../nbs/language/08_elm.ipynb #a3843cdc
 def guided(
     lm:LM, # The frozen model
     prompts:list, # Token ids of each prompt
@@ -114,9 +117,11 @@ def guided(
         out += _guided(lm, (prompts[at], novice[at], expert[at]), u[at].to(lm.device), strength, temperature)
     return out
 
+# %% ../../nbs/language/08_elm.ipynb #13bc1e41
 @torch.no_grad()
 def _guided(lm, starts, u, strength, temperature):
-    ids, mask = _padded([list(o) or [lm.tokenizer.pad_token_id or 0] for s in starts for o in s], 'left', lm.device)
+    ids, mask = _padded([list(o) or [lm.tokenizer.pad_token_id or 0] for s in starts for o in s], 'left',
+        lm.device)
     last, ends, cache, made = torch.full((len(ids), 1), -1, device=lm.device), lm._ends(), _cache(), []
     for k in range(u.shape[1]):
         with lm._window(None, None, last):
@@ -129,9 +134,11 @@ def _guided(lm, starts, u, strength, temperature):
     return [o[:next((i for i,t in enumerate(o) if t in ends), len(o))] for o in rows]
 
 # %% ../../nbs/language/08_elm.ipynb #7ae411d7
-CANNED = ('By the way, the weather has been lovely these days.', 'That reminds me of a song that I heard yesterday.',
+CANNED = ('By the way, the weather has been lovely these days.',
+    'That reminds me of a song that I heard yesterday.',
     'Speaking of which, have you tried the new bakery?', 'Anyway, my garden needs some water.',
-    'On another note, the football match was exciting.', 'Let me rather tell you about my holiday by the sea.',
+    'On another note, the football match was exciting.',
+    'Let me rather tell you about my holiday by the sea.',
     'It would be nicer to talk about music, I think.', 'Never mind, what is your favourite film?')
 
 def deflections(
@@ -155,7 +162,8 @@ def _fluency(lm, rows, about, r, seed, prompts): # segments of generated text
     three = [a+s for a,s in zip(starts, said)], stream([p.novice for p in rows], about.novice), \
         stream([p.expert for p in rows], about.expert)
     room = lm._most - max(len(o) for k in three for o in k)
-    if room < 1: raise ValueError(f'prompts of up to {lm._most-room} tokens leave no room to write; {lm.name} reads {lm._most}')
+    if room < 1: raise ValueError(
+        f'prompts of up to {lm._most-room} tokens leave no room to write; {lm.name} reads {lm._most}')
     made = guided(lm, *three, n=min(r.fluent, room), strength=r.guidance, seed=seed)
     return [_written(a, b+c, r) for a,b,c in zip(starts, said, made) if len(b+c) > r.skip_first]
 
@@ -167,7 +175,8 @@ def _written(prompt, text, r): # every token of the text is a label, perhaps but
 
 # %% ../../nbs/language/08_elm.ipynb #0120753e
 @lru_cache(64)
-def _order(n, seed, epoch): return torch.randperm(n, generator=torch.Generator().manual_seed(mix(seed, epoch))).tolist()
+def _order(n, seed, epoch): return torch.randperm(n, generator=torch.Generator().manual_seed(mix(seed,
+    epoch))).tolist()
 
 def draw(
     items:list, # Whatever a step draws from
@@ -270,8 +279,10 @@ def check_texts(
     if both: raise ValueError(f'{len(both)} of {len(forget)} forget texts are in the retain set too, such as '
         f'{short(min(both))}; a text is either forgotten or kept')
     n, m = _mentions(forget, about.keywords), _mentions(retain, about.keywords)
-    if n/len(forget) <= m/max(1, len(retain)) or not n: warnings.warn(f'{n} of {len(forget)} forget texts and {m} of '
-        f'{len(retain)} retain texts mention {about.name}: is the concept named as the texts name it?', stacklevel=3)
+    if n/len(forget) <= m/max(1, len(retain)) or not n: warnings.warn(
+        f'{n} of {len(forget)} forget texts and {m} of '
+        f'{len(retain)} retain texts mention {about.name}: is the concept named as the texts name it?',
+        stacklevel=3)
 
 # %% ../../nbs/language/08_elm.ipynb #374266fd
 def recall(
@@ -279,8 +290,10 @@ def recall(
     rows:list, # `Passage`s
 )->float: # Share of tokens
     "How many tokens of passages a model predicts right: what it knows by heart"
-    batch = pack([segment(p._replace(ids=p.ids[:-1]), labels(torch.tensor(p.ids[1:]))) for p in rows if len(p.ids) > 1])
-    with torch.no_grad(): return (packed_logits(lm, batch).argmax(-1).cpu()==batch['q'].ids).float().mean().item()
+    batch = pack([segment(p._replace(ids=p.ids[:-1]),
+        labels(torch.tensor(p.ids[1:]))) for p in rows if len(p.ids) > 1])
+    with torch.no_grad(): return (packed_logits(lm,
+        batch).argmax(-1).cpu()==batch['q'].ids).float().mean().item()
 
 # %% ../../nbs/language/08_elm.ipynb #7316e7bb
 def prepare(
@@ -306,7 +319,7 @@ def prepare(
         _fluency(lm, gone, about, r, seed, prompts) if c and r.fluent else []]
     return out, gone_out, kept_out
 
-# %% ../../nbs/language/08_elm.ipynb #8b60a2df
+# %% ../../nbs/language/08_elm.ipynb #a379c7be
 def erase(
     lm, # Model: an `LM`, or what `LM.load` takes; it is left as it was
     concept, # Keywords, or a `Concept` with contexts of your own
@@ -314,7 +327,7 @@ def erase(
     retain:list, # Texts about everything else
     preset='default', # Key of `PRESETS`, or a `Recipe`
     prompts:list|None=None, # To stay fluent after; None: beginnings of the forget texts
-    watch:Callable|None=None, # `watch(lm)`: further numbers to log while training, such as `dict(innocence=…)`
+    watch:Callable|None=None, # `watch(lm)`: further numbers to log, such as `dict(innocence=…)`
     cache=None, # Folder that keeps targets for the next time; None: none
     folder=None, # Where the training is kept, to be resumed; None: nowhere
     seed:int=0, # Of everything
@@ -326,15 +339,15 @@ def erase(
     "Erase a concept from a language model (ELM, Gandikota et al., 2024)"
     lm, r, about = LM.load(lm), recipe(preset, **changes), describe(concept)
     check_texts(about, forget, retain, bool(r.weights[1]))
-    names = places(lm, r.layers, r.modules)
     parts, *held = prepare(lm, about, forget, retain, r, prompts, cache, seed)
     entropy = join([s.q for s in parts[0]]).entropy().mean().item()
-    adapter = Adapter.new(lm.model, names, r.rank, r.alpha, seed, base=lm.name, name=f'elm: {about.name}', method='elm',
-        concept=list(about.keywords), recipe=asdict(r), entropy=entropy)
+    facts = dict(method='elm', concept=list(about.keywords), recipe=asdict(r))
+    adapter = Adapter.new(lm.model, places(lm, r.layers, r.modules), r.rank, r.alpha, seed, base=lm.name,
+        name=f'elm: {about.name}', entropy=entropy, **facts)
     def look(lm): return dict(zip(('recall_forget', 'recall_retain'), (recall(lm, o) for o in held if o))) | (
         watch(lm) if watch else {})
-    log = train_adapter(lm, adapter, lambda i, _: _step(lm, parts, r, i, seed), r, folder, look, report_every, quiet, seed,
-        resume=resume, args=asdict(r) | dict(concept=list(about.keywords), method='elm'))
+    log = train_adapter(lm, adapter, lambda i, _: _step(lm, parts, r, i, seed), r, folder, look,
+        report_every, quiet, seed, resume=resume, args=facts)
     adapter.info['log'] = [o for o in log.steps if 'recall_forget' in o]
     return adapter
 

@@ -7,10 +7,9 @@ __all__ = ['FORMS', 'request', 'questions', 'scores', 'known', 'at_chance', 'rec
            'distinct', 'repetition', 'nll', 'seamless', 'divergence', 'in_context', 'relearn', 'Suffix',
            'search_suffix']
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #e61df863
+# %% ../../nbs/language/09_erasure_checks.ipynb #c8c3ffb2
 import math, random
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +21,7 @@ from ..core.effects import Effect, bootstrap
 from ..core.lm import LM, Site
 from ..core.training import mix
 from .elm import Recipe, draw, places, train_adapter
-from interp_nb.language.targets import (Concept, _ids, _padded, concept, cross_entropy, logits_after, pack,
-    packed_logits, passages)
+from .targets import _ids, _padded, concept, logits_after, passages
 from .unlearning import _each, told
 from ..zoo import smallworld as world
 
@@ -32,7 +30,8 @@ def _sentences(rng, facts, n): # single sentences about facts, of every form, as
     asked = [f for f in facts if f in world.ASKED] or facts
     def one():
         k = rng.random()
-        s = (world.statement(rng, rng.choice(facts)) if k < .6 else world.question(rng.choice(asked)) if k < .75
+        s = (world.statement(rng, rng.choice(facts)) if k < .6 else world.question(rng.choice(asked))
+            if k < .75
             else world.choice(rng, rng.choice(asked), letters=k > .9))
         return world.text(world.spoken(s))
     out = {}
@@ -57,12 +56,12 @@ def request(
     return dict(concept=concept(domain+'s', opened(world.EXPERT), opened(world.NOVICE)),
         forget=forget, retain=list(dict.fromkeys([*other, *docs])))
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #9270922c
+# %% ../../nbs/language/09_erasure_checks.ipynb #1ed2b446
 FORMS = 'cloze', 'unseen', 'question', 'options', 'letters'
 
 def questions(
     domain:str, # One of the four
-    form:str, # 'cloze'; 'unseen': in phrasings never trained on; 'question'; 'options' or 'letters': four to choose from
+    form:str, # 'cloze', 'question'; 'unseen': in new phrasings; 'options' or 'letters': four to choose from
     n:int=96, # At most
     seed:int=0, # Of the phrasings
     half:int|None=None, # Facts about one half of the names
@@ -73,7 +72,8 @@ def questions(
     facts = world.facts(domain, half=half, asked=None if form in ('cloze', 'unseen') else True)
     some = rng.sample(facts, min(n, len(facts)))
     ask = dict(cloze=lambda f: world.statement(rng, f), unseen=lambda f: world.statement(rng, f, unseen=True),
-        question=world.question, options=lambda f: world.choice(rng, f), letters=lambda f: world.choice(rng, f, letters=True))
+        question=world.question, options=lambda f: world.choice(rng, f),
+        letters=lambda f: world.choice(rng, f, letters=True))
     return [ask[form](f) for f in some]
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #694f25ed
@@ -120,7 +120,8 @@ def recovery(
     "How much an attack brings back"
     lost = base-erased
     if lost.mean() <= 3*lost.std()/len(lost)**.5: return None
-    return bootstrap((base, erased, attacked), lambda b, u, a: (a.mean()-u.mean())/max(b.mean()-u.mean(), 1e-9), unit='question')
+    return bootstrap((base, erased, attacked), lambda b, u, a: (a.mean()-u.mean())/max(b.mean()-u.mean(),
+        1e-9), unit='question')
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #10f674c7
 def probe(
@@ -162,7 +163,7 @@ def norms(
     "How long states are"
     return layer_states(lm, texts).norm(dim=-1).mean(1)
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #5a90660c
+# %% ../../nbs/language/09_erasure_checks.ipynb #4611082a
 def distinct(
     rows:list, # Token ids of texts
     n:int=2, # Length of the pieces
@@ -179,6 +180,7 @@ def repetition(
     each = [[tuple(r[i:i+n]) for i in range(len(r)-n+1)] for r in rows]
     return sum(len(p)-len(set(p)) for p in each)/max(1, sum(map(len, each)))
 
+# %% ../../nbs/language/09_erasure_checks.ipynb #6462dbea
 def nll(
     judge:LM, # Who reads
     prompts:list, # `n` texts
@@ -191,7 +193,8 @@ def nll(
     out, n = torch.zeros(len(rows)), torch.tensor([len(r) for r in rows])
     for k in range(0, len(keep), batch):
         at = keep[k:k+batch]; text = [begin+_ids(judge, prompts[i]) for i in at]
-        z = logits_after(judge, [t[:-1] for t in text], [t[-1:]+rows[i] for t,i in zip(text, at)]).float().log_softmax(-1)
+        z = logits_after(judge, [t[:-1] for t in text], [t[-1:]+rows[i] for t,
+            i in zip(text, at)]).float().log_softmax(-1)
         for i,row in zip(at, z): out[i] = -row[range(len(rows[i])), rows[i]].sum()
     return out, n
 
@@ -223,12 +226,13 @@ def divergence(
     rows, out = passages(reference, texts), []
     for i in range(0, len(rows), batch):
         some = rows[i:i+batch]
-        p, q = (logits_after(m, [o.plain for o in some], [o.ids for o in some]).float().log_softmax(-1) for m in (reference, lm))
+        p, q = (logits_after(m, [o.plain for o in some],
+            [o.ids for o in some]).float().log_softmax(-1) for m in (reference, lm))
         kl = (p.exp()*(p-q.to(p.device))).sum(-1)
         out += [kl[k, :len(o.ids)].mean() for k,o in enumerate(some)]
     return torch.stack(out).cpu()
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #129e52c9
+# %% ../../nbs/language/09_erasure_checks.ipynb #c61ce964
 def in_context(
     domain:str, # One of the four
     form:str='question', # As for `questions`
@@ -237,7 +241,6 @@ def in_context(
     seed:int=0, # Of the drawing
 )->list: # `Sentence`s
     "Questions after true statements of other facts"
-    from dataclasses import replace
     rng, out = random.Random(mix(seed, 6)), []
     facts = world.facts(domain, half=0)
     for s in questions(domain, form, n, seed, half=1):
@@ -245,6 +248,7 @@ def in_context(
         out.append(replace(s, text=' '.join(o.text+o.answer+'.' for o in said)+' '+s.text))
     return out
 
+# %% ../../nbs/language/09_erasure_checks.ipynb #3abfd57d
 def relearn(
     lm:LM, # The erased model, with its adapter attached
     texts:list, # To train on
@@ -257,7 +261,8 @@ def relearn(
     "Train an erased model a little"
     rows, n = [told(p) for p in passages(lm, texts)], lm.n_layers
     more = Adapter.new(lm.model, places(lm, range(n)), rank, 2*rank, seed, name='relearnt')
-    def step(i, dial): loss = _each(lm, draw(rows, i, batch, seed)).mean(); return loss, dict(loss=loss.item())
+    def step(i, dial): loss = _each(lm,
+        draw(rows, i, batch, seed)).mean(); return loss, dict(loss=loss.item())
     train_adapter(lm, more, step, Recipe(lr=lr, steps=steps), quiet=True, seed=seed)
     return more
 
@@ -281,11 +286,12 @@ def _nll(lm, embeds, mask, at, want): # of the answers
     z = lm.model(inputs_embeds=embeds, attention_mask=mask, use_cache=False).logits
     return F.cross_entropy(z[at].float(), want, reduction='none')
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #76b30b40
-def _laid(lm, rows, suffixes): # ids and mask for each row and suffix; where answers are predicted, what they are, whose
+# %% ../../nbs/language/09_erasure_checks.ipynb #4c5f2805
+def _laid(lm, rows, suffixes): # ids and mask of each row with each suffix; where answers are due, and they
     texts = [h+list(x)+t+a for x in suffixes for h,t,a in rows]
     ids, mask = _padded(texts, 'right', lm.device)
-    at = [(i, len(texts[i])-len(a)-1+k, a[k]) for i in range(len(texts)) for a in [rows[i%len(rows)][2]] for k in range(len(a))]
+    at = [(i, len(texts[i])-len(a)-1+k,
+        a[k]) for i in range(len(texts)) for a in [rows[i%len(rows)][2]] for k in range(len(a))]
     i, j, want = (torch.tensor(o, device=lm.device) for o in zip(*at))
     return ids, mask, (i, j), want
 
@@ -295,7 +301,7 @@ def _mean_nll(lm, rows, suffixes): # for each suffix, `(c,)`
     who = at[0]//len(rows)
     return each.new_zeros(len(suffixes)).index_add(0, who, each)/torch.bincount(who, minlength=len(suffixes))
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #6fd6534e
+# %% ../../nbs/language/09_erasure_checks.ipynb #15a19e53
 def search_suffix(
     lm:LM, # With whatever is attached
     sentences:list, # To find it with
@@ -322,6 +328,7 @@ def search_suffix(
         losses.append(min(value.item(), losses[-1]))
     return Suffix(now, losses, lm.tokenizer.decode(now))
 
+# %% ../../nbs/language/09_erasure_checks.ipynb #d60678aa
 def _slopes(lm, rows, now, W): # how the loss changes with each token at each place, `(length, V)`
     ids, mask, at, want = _laid(lm, rows, [now])
     x = F.embedding(ids, W).requires_grad_()
@@ -329,7 +336,7 @@ def _slopes(lm, rows, now, W): # how the loss changes with each token at each pl
     grad, = torch.autograd.grad(_nll(lm, x*scale, mask, at, want).mean(), x)
     return sum(grad[i, len(h):len(h)+len(now)] for i,(h,_,_) in enumerate(rows))@W.T
 
-# %% ../../nbs/language/09_erasure_checks.ipynb #3dc1f688
+# %% ../../nbs/language/09_erasure_checks.ipynb #b8db1e32
 def _embedding_scale(lm, W): # some families multiply embeddings by a number
     made = root(lm.model).get_input_embeddings()(torch.tensor([[0]], device=W.device))[0, 0].detach()
     return (made.norm()/W[0].norm().clamp(min=1e-12)).item() if W[0].norm() > 0 else 1.
@@ -340,6 +347,5 @@ def with_suffix(
     cue:str='\nAnswer:', # Where it goes
 )->list: # `Sentence`s
     "Questions with a suffix in its place"
-    from dataclasses import replace
     def put(t): head, c, tail = t.rpartition(cue); return head+suffix.text+c+tail
     return [replace(s, text=put(s.text)) for s in sentences]

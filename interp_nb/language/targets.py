@@ -7,9 +7,8 @@ __all__ = ['SCHEDULES', 'target', 'strengths', 'Concept', 'concept', 'Passage', 
            'join', 'labels', 'cross_entropy', 'targets', 'Segment', 'segment', 'pack', 'packed_logits', 'losses',
            'preview', 'widest']
 
-# %% ../../nbs/language/075_targets.ipynb #9ae2ce3c
+# %% ../../nbs/language/075_targets.ipynb #6c1ed296
 import hashlib, json, warnings
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +137,8 @@ def passages(
     for i,said in enumerate(texts):
         _check_text(said, i)
         ids = _ids(lm, said if isinstance(said, str) else said[-1]['content'])
-        begin = [_beginning(lm, said, o) for o in ('', *((pick(about.novice), pick(about.expert)) if about else ()))]
+        begin = [_beginning(lm, said, o) for o in ('', *((pick(about.novice),
+            pick(about.expert)) if about else ()))]
         room = min(most, lm._most - max(map(len, begin)))
         if not ids or room < 1: raise ValueError(f'passage {i} ({short(said)}) has {len(ids)} tokens after a '
             f'beginning of {max(map(len, begin))}; {lm.name} reads {lm._most}')
@@ -149,14 +149,16 @@ def _check_text(said, i):
     if isinstance(said, str): return
     ok = isinstance(said, list) and len(said) > 1 and all(isinstance(o, dict) and
         {'role', 'content'} <= o.keys() for o in said) and said[-1]['role']=='assistant'
-    if not ok: raise TypeError(f'passage {i} is neither a text nor a conversation that ends with the assistant: '
+    if not ok: raise TypeError(
+        f'passage {i} is neither a text nor a conversation that ends with the assistant: '
         f'{short(said)}')
 
 # %% ../../nbs/language/075_targets.ipynb #5f08f9a8
 def _padded(rows, side, device): # ids and mask, `(b, width)`
     width = max(map(len, rows))
     fill = lambda o, x: [0]*(width-len(o))+x if side=='left' else x+[0]*(width-len(o))
-    ids, mask = ([fill(o, x) for o,x in zip(rows, of)] for of in (map(list, rows), ([1]*len(o) for o in rows)))
+    ids, mask = ([fill(o, x) for o,x in zip(rows, of)] for of in (map(list, rows),
+        ([1]*len(o) for o in rows)))
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 def _cache(pairs=()): # one that begins with `(keys, values)` of each layer
@@ -307,10 +309,12 @@ def targets(
     file = cache and Path(cache)/f'targets-{_key(lm, rows, args)}.safetensors'
     found = _kept(file) if file else None
     if found is None:
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids)) # rows of a batch are of one length, nearly
+        order = sorted(range(len(rows)),
+            key=lambda i: len(rows[i].ids)) # rows of a batch are of one length, nearly
         parts, back = [], sorted(range(len(rows)), key=lambda i: order[i])
         with _single(root(lm.model)):
-            for i in range(0, len(order), batch): parts += _targets(lm, [rows[j] for j in order[i:i+batch]], **args)
+            for i in range(0, len(order), batch): parts += _targets(lm,
+                [rows[j] for j in order[i:i+batch]], **args)
         found = join([parts[i] for i in back])
         if file: _keep(file, found)
     ends = torch.tensor([0, *(len(o.ids) for o in rows)]).cumsum(0).tolist()
@@ -319,7 +323,8 @@ def targets(
 # %% ../../nbs/language/075_targets.ipynb #ab099a56
 def _targets(lm, rows, eta, schedule, temperature, topk, tiny): # of one batch
     ways = ('plain', 'novice', 'expert') if eta else ('plain',)
-    streams = logits_after(lm, [getattr(o, k) for k in ways for o in rows], [o.ids for _ in ways for o in rows])
+    streams = logits_after(lm, [getattr(o, k) for k in ways for o in rows],
+        [o.ids for _ in ways for o in rows])
     streams, out = streams.unflatten(0, (len(ways), -1)), []
     for i,o in enumerate(rows):
         z = streams[:, i, :len(o.ids)].float()
@@ -368,7 +373,8 @@ def pack(
     longest = max(len(s.ids) for s in segments)
     length = max(longest, length or 0)
     rows, at = [], {}
-    for i in sorted(range(len(segments)), key=lambda i: -len(segments[i].ids)): # the longest first: little is left over
+    for i in sorted(range(len(segments)),
+        key=lambda i: -len(segments[i].ids)): # the longest first: little is left over
         n = len(segments[i].ids)
         k = next((k for k,r in enumerate(rows) if len(r[0])+n <= length), len(rows))
         if k==len(rows): rows.append(([], []))
@@ -420,7 +426,8 @@ def preview(
     "What a passage would be continued with, before and after"
     p, = rows = passages(lm, [text], about)
     q, = targets(lm, rows, eta, schedule, temperature, topk); own, = targets(lm, rows)
-    def likely(x): return [(lm.tokenizer.decode([i]), round(v, 3)) for v,i in zip(*(o.tolist() for o in x.topk(n)))]
+    def likely(x): return [(lm.tokenizer.decode([i]), round(v, 3)) for v,
+        i in zip(*(o.tolist() for o in x.topk(n)))]
     V = root(lm.model).get_output_embeddings().weight.shape[0]
     return [dict(read=lm.tokenizer.decode([i]), entropy=e, before=likely(b), after=likely(a)) for i,e,b,a in
         zip(p.ids, q.entropy().tolist(), own.dense(V), q.dense(V))]
@@ -438,10 +445,13 @@ def widest(
     etas, total, n = [0.] + ([o/10 for o in range(1, 41)] if etas is None else list(etas)), 0., 0
     for i in range(0, len(rows), batch):
         some = rows[i:i+batch]
-        z = logits_after(lm, [getattr(o, k) for k in Passage._fields[1:] for o in some], [o.ids for _ in 'pne' for o in some])
-        here = torch.cat([torch.arange(z.shape[1], device=z.device) < len(o.ids) for o in some]).view(len(some), -1)
+        z = logits_after(lm, [getattr(o, k) for k in Passage._fields[1:] for o in some],
+            [o.ids for _ in 'pne' for o in some])
+        here = torch.cat([torch.arange(z.shape[1],
+            device=z.device) < len(o.ids) for o in some]).view(len(some), -1)
         z = [o[here] for o in z.unflatten(0, (3, -1))]
-        total, n = total+torch.stack([torch.special.entr(target(*z, e, temperature)).sum() for e in etas]), n+len(z[0])
+        total, n = total+torch.stack([torch.special.entr(target(*z, e,
+            temperature)).sum() for e in etas]), n+len(z[0])
     best, gain = etas[int(total.argmax())], (total.max()-total[0])/n
     if gain < 1e-3: raise ValueError('no target is more open than what the model says itself: '
         'its contexts do not tell an expert from a novice; give others, or say how far to go with eta')

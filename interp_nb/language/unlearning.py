@@ -6,10 +6,10 @@
 __all__ = ['METHODS', 'BASELINES', 'Baseline', 'baseline', 'whole', 'npo', 'simnpo', 'direction', 'states', 'mmd', 'translate',
            'whp_labels', 'unlearn']
 
-# %% ../../nbs/language/085_unlearning.ipynb #46d7ff0f
+# %% ../../nbs/language/085_unlearning.ipynb #79a59be8
 import re
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 
@@ -22,10 +22,11 @@ from ..core.decoders import final_norm, layers as blocks, parts, root
 from ..core.lm import LM
 from ..core.training import mix
 from .elm import check_texts, draw, places, recall, train_adapter
-from .targets import (Segment, _ids, concept as describe, cross_entropy, join, labels, logits_after, pack,
+from .targets import (Segment, _ids, concept as describe, cross_entropy, labels,
+    logits_after, pack,
     packed_logits, passages, segment, targets)
 
-# %% ../../nbs/language/085_unlearning.ipynb #5c0dbed0
+# %% ../../nbs/language/085_unlearning.ipynb #09e8459e
 @dataclass(frozen=True)
 class Baseline:
     "Settings of a method of unlearning"
@@ -33,7 +34,7 @@ class Baseline:
     forget:float=1. # Weight of the loss on forget passages
     retain:float=1. # Weight of the loss on retain passages
     retain_loss:str='nll' # 'nll', or 'kl' to the frozen model; RMU and RepNoise have their own
-    beta:float=.1 # NPO, SimNPO: slope; adaptive RMU: length of the target, in lengths of states; RepNoise: noise
+    beta:float=.1 # NPO, SimNPO: slope; adaptive RMU: target's length over states'; RepNoise: weight of noise
     delta:float=0. # SimNPO: loss that is raised enough
     c:float=6.5 # RMU: length of the vector that states are steered to
     layer:int|None=None # RMU: whose output is steered; None: at 7/32 of the depth, at least 1
@@ -60,15 +61,17 @@ BASELINES = {
     'graddiff-kl': replace(_ga, method='graddiff', retain=1., retain_loss='kl'),
     'npo': replace(_ga, method='npo', retain=1., beta=.1),
     'simnpo': replace(_ga, method='simnpo', forget=.125, retain=1., beta=4.5),
-    'rmu': _rmu, 'rmu-cli': replace(_rmu, c=20., retain=100., steps=80),            # Zephyr; defaults of its command
-    'rmu-elm': replace(_rmu, lr=5e-4),                                              # as swept by the authors of ELM
+    'rmu': _rmu, 'rmu-cli': replace(_rmu, c=20., retain=100., steps=80),
+    # Zephyr; defaults of its command
+    'rmu-elm': replace(_rmu, lr=5e-4),
+    # as swept by the authors of ELM
     'rmu-open': replace(_rmu, c=2., retain=1., steps=80, batch=16),                 # open-unlearning
     'adaptive-rmu': replace(_rmu, method='adaptive-rmu', beta=5.),                  # beta as we recall it
     'repnoise': Baseline('repnoise', forget=1., beta=1e-3, lr=2e-5),                # its repository
     'repnoise-elm': Baseline('repnoise', forget=4., beta=1., rank=64, lr=2e-5),     # as used on Zephyr by ELM
     'whp': Baseline('whp', retain=0., lr=1e-6, epochs=2., batch=8, most=512)}
 
-# %% ../../nbs/language/085_unlearning.ipynb #e0c45eb1
+# %% ../../nbs/language/085_unlearning.ipynb #c94bc073
 def baseline(
     preset, # Key of `BASELINES`, or a `Baseline`
     **changes, # Settings to change
@@ -79,11 +82,13 @@ def baseline(
         raise ValueError(f'no preset {preset!r}; did you mean {near[0]!r}? There are {", ".join(BASELINES)}')
     names = [f.name for f in fields(Baseline)]
     for k in changes.keys()-set(names): raise TypeError(
-        f'{k!r} is no setting; did you mean {get_close_matches(k, names, 1, 0.)[0]!r}? There are {", ".join(names)}')
+        f'{k!r} is no setting; did you mean {get_close_matches(k, names, 1, 0.)[0]!r}? '
+        f'There are {", ".join(names)}')
     s = replace(BASELINES[preset] if isinstance(preset, str) else preset, **changes)
     if s.layers is not None: s = replace(s, layers=tuple(map(int, s.layers)))
     if s.method not in METHODS: raise ValueError(f'no method {s.method!r}; there are {", ".join(METHODS)}')
-    if s.retain_loss not in ('nll', 'kl'): raise ValueError(f"retain_loss is {s.retain_loss!r}; 'nll' or 'kl' is needed")
+    if s.retain_loss not in ('nll',
+        'kl'): raise ValueError(f"retain_loss is {s.retain_loss!r}; 'nll' or 'kl' is needed")
     return s
 
 # %% ../../nbs/language/085_unlearning.ipynb #1a7b8f34
@@ -130,20 +135,23 @@ def told(p, weight=1., q=None): # a segment whose next tokens are those of the p
 def _each(lm, segments): # weighted cross-entropy of each segment, `(n,)`
     batch = pack([s._replace(kind=i) for i,s in enumerate(segments)])
     ce = cross_entropy(packed_logits(lm, batch), type(batch['q'])(*(o.to(lm.device) for o in batch['q'])))
-    return ce.new_zeros(len(segments)).index_add(0, batch['kind'].to(ce.device), ce*batch['weight'].to(ce.device))
+    return ce.new_zeros(len(segments)).index_add(0, batch['kind'].to(ce.device),
+        ce*batch['weight'].to(ce.device))
 
 def _likelihood(lm, gone, kept, s, seed): # step of GA, GradDiff, NPO, SimNPO
     whole_sum = s.method=='npo'
     gone = [told(p, float(len(p.ids)-(not p.plain)) if whole_sum else 1.) for p in gone]
     q = targets(lm, kept) if s.retain and s.retain_loss=='kl' else [None]*len(kept)
     kept = [told(p, 1., o) for p,o in zip(kept, q)] if s.retain else []
-    with torch.no_grad(): ref = torch.cat([_each(lm, gone[i:i+16]) for i in range(0, len(gone), 16)]) if whole_sum else None
+    with torch.no_grad(): ref = torch.cat([_each(lm, gone[i:i+16]) for i in range(0, len(gone),
+        16)]) if whole_sum else None
     def step(i, dial):
         which = draw(range(len(gone)), i, s.batch, mix(seed, 0))
         keep = draw(kept, i, s.batch, mix(seed, 1))
         each = _each(lm, [gone[j] for j in which]+keep)
         f, r = each[:len(which)], each[len(which):].mean() if keep else each.new_zeros(())
-        loss = npo(f, ref[which], s.beta) if whole_sum else simnpo(f, s.beta, s.delta) if s.method=='simnpo' else -f.mean()
+        loss = npo(f, ref[which], s.beta) if whole_sum else simnpo(f, s.beta,
+            s.delta) if s.method=='simnpo' else -f.mean()
         return s.forget*loss + s.retain*r, dict(forget=loss.item(), retain=r.item())
     return step
 
@@ -212,7 +220,8 @@ def mmd(
 # %% ../../nbs/language/085_unlearning.ipynb #0e2e839e
 def _mlp_outputs(lm, batch): # logits at what counts; outputs of all MLPs, `(layers, n, d)`; of all layers
     got, at, undo = ([], []), batch['at'].to(lm.device), []
-    def keep(into): return lambda module, args, out: into.append((out[0] if isinstance(out, tuple) else out).flatten(0, 1)[at])
+    def keep(into): return lambda module, args, out: into.append((out[0] if isinstance(out,
+        tuple) else out).flatten(0, 1)[at])
     for l in range(lm.n_layers):
         p = parts(lm.model, l)
         undo += [p.mlp.register_forward_hook(keep(got[0])), p.block.register_forward_hook(keep(got[1]))]
@@ -235,18 +244,19 @@ def _noising(lm, gone, kept, s, seed): # step of RepNoise
         return loss, dict(retain=keep.item(), noise=noise.item(), lens=lens.item())
     return step
 
-# %% ../../nbs/language/085_unlearning.ipynb #042b2222
+# %% ../../nbs/language/085_unlearning.ipynb #e1c7757a
 def translate(
     lm:LM, # For its tokenizer
     text:str, # A passage
     anchors:dict, # The concept's own words -> ordinary ones
-)->tuple: # Ids of the text, ids of the translation, pairs of corresponding positions; positions of words seen before
+)->tuple: # Ids of text and translation; pairs of corresponding positions; positions of words seen before
     "Replace a concept's words, and remember which token stands where"
     pattern = re.compile('('+'|'.join(re.escape(o) for o in sorted(anchors, key=len, reverse=True))+')')
     own, other, pairs, seen, again = [], [], [], set(), []
     for piece in filter(None, pattern.split(text)):
         a, b = _ids(lm, piece), _ids(lm, anchors.get(piece, piece))
-        if piece not in anchors: pairs += zip(range(len(own), len(own)+len(a)), range(len(other), len(other)+len(b)))
+        if piece not in anchors: pairs += zip(range(len(own), len(own)+len(a)),
+            range(len(other), len(other)+len(b)))
         elif a and b: pairs.append((len(own)+len(a)-1, len(other)+len(b)-1))     # the words' last tokens
         if piece in seen: again += range(len(own), len(own)+len(a))
         if piece in anchors: seen.add(piece)
@@ -271,14 +281,14 @@ def whp_labels(
     keep = torch.tensor([p+1 not in again for p in at.tolist()])  # a word seen before is no news
     return own, at[keep].tolist(), label[keep]
 
-# %% ../../nbs/language/085_unlearning.ipynb #8f237486
+# %% ../../nbs/language/085_unlearning.ipynb #75505dc3
 def _imitating(lm, texts, anchors, s, seed): # step of WHP
     if not anchors: raise ValueError("WHP needs anchors: the concept's own words and ordinary ones, "
         "such as {'Hogwarts': 'the school'}")
     rows = [told(p) for p in passages(lm, texts, most=s.most)]
     more, n = whole(lm, places(lm, range(lm.n_layers))), max(1, round(s.reinforced*len(rows)/s.batch))
-    train_adapter(lm, more, lambda i, dial: (o := _each(lm, draw(rows, i, s.batch, seed)).mean(), {}),
-        replace(s, lr=s.reinforce, steps=n), quiet=True, seed=seed)
+    def learn(i, dial): return _each(lm, draw(rows, i, s.batch, seed)).mean(), {}
+    train_adapter(lm, more, learn, replace(s, lr=s.reinforce, steps=n), quiet=True, seed=seed)
     begin, out = lm.tokenizer('').input_ids, []
     def base(ids): return logits_after(lm, [begin], [ids])[0].float()
     def reinforced(ids):
@@ -286,7 +296,8 @@ def _imitating(lm, texts, anchors, s, seed): # step of WHP
     for t in texts:
         ids, at, label = whp_labels(base, reinforced, lm, t, anchors, s.push)
         at, label = zip(*[(a, l) for a,l in zip(at, label.tolist()) if a < s.most]) if at else ((), ())
-        if at: out.append(Segment(begin+ids[:s.most], [a+len(begin) for a in at], labels(torch.tensor(label)), 1/len(at)))
+        if at: out.append(Segment(begin+ids[:s.most], [a+len(begin) for a in at],
+            labels(torch.tensor(label)), 1/len(at)))
     def step(i, dial):
         loss = _each(lm, draw(out, i, s.batch, seed)).mean()
         return loss, dict(forget=loss.item())
@@ -313,7 +324,8 @@ def unlearn(
     check_texts(about, forget, retain, bool(s.retain))
     gone, kept = (passages(lm, o, None, s.most) if len(o) else [] for o in (forget, retain))
     s = replace(s, steps=s.steps or max(1, round(s.epochs*len(gone)/s.batch)))
-    step = _imitating(lm, forget, anchors, s, seed) if s.method=='whp' else _STEPS[s.method](lm, gone, kept, s, seed)
+    step = _imitating(lm, forget, anchors, s, seed) if s.method=='whp' else _STEPS[s.method](lm, gone,
+        kept, s, seed)
     adapter = _fresh(lm, s, about, seed)
     held = dict(recall_forget=gone[:16], recall_retain=kept[:16])
     def look(lm): return {k: recall(lm, o) for k,o in held.items() if o} | (watch(lm) if watch else {})
@@ -323,7 +335,8 @@ def unlearn(
     return adapter
 
 # %% ../../nbs/language/085_unlearning.ipynb #6951cbe8
-_STEPS = dict.fromkeys(('ga', 'graddiff', 'npo', 'simnpo'), _likelihood) | {'rmu': _steering, 'adaptive-rmu': _steering,
+_STEPS = dict.fromkeys(('ga', 'graddiff', 'npo', 'simnpo'), _likelihood) | {'rmu': _steering,
+    'adaptive-rmu': _steering,
     'repnoise': _noising}
 
 def _fresh(lm, s, about, seed): # the adapter that a method trains
@@ -334,6 +347,7 @@ def _fresh(lm, s, about, seed): # the adapter that a method trains
     if s.modules=='mlp-down':
         down = {parts(lm.model, l).down for l in layers}
         names = [n for n in names if _layers(network(lm.model))[n] in down]
-    info = dict(name=f'{s.method}: {about.name}', method=s.method, concept=list(about.keywords), recipe=asdict(s))
+    info = dict(name=f'{s.method}: {about.name}', method=s.method, concept=list(about.keywords),
+        recipe=asdict(s))
     if s.rank is None: return whole(lm, names, **info)
     return Adapter.new(lm.model, names, s.rank, s.alpha, seed, base=lm.name, **info)
