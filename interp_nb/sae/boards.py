@@ -253,7 +253,7 @@ def _baselines(p, probe): # Name -> features
         yield 'random directions, a tenth firing', s, random_directions(d, 512, s, x[~p.held])(x)
     yield 'linear probe', 0, probe_features(probe, p.x)
 
-# %% ../../nbs/sae/06_boards.ipynb #d928ff7b
+# %% ../../nbs/sae/06_boards.ipynb #a54a798e
 def table(
     n:int=1000, # Games to choose on, and as many to score on
     dictionaries:dict|None=None, # By key; None: those that ship
@@ -266,7 +266,7 @@ def table(
     found, probe, rows = dictionaries or shelf(), probe or probes(), []
     lms, games = models(), play(2*n, 6, mix(77))
     for m in only:
-        p = positions(lms[m], games, SITE); test = games[-min(n, 200):]
+        p = positions(lms[m], games, SITE); test = games[-max(n//5, 40):] # for the losses
         def add(kind, features, **kw):
             rows.append(dict(model=m, kind=kind) | kw | scored(features, p, phases)); say(rows[-1])
         for k,d in found.items():
