@@ -36,7 +36,7 @@ def _pictures(name, attribute, out, n=256, **kw):
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #d0e88a55
 _HOW = dict(smile=partial(_words, eta=2.), age=_words, hair=_words, glasses=_words, skin=_words,
-    brows=partial(_pictures, steps=240, sites='noxattn', rank=2, alpha=2.))
+    brows=partial(_pictures, steps=200, sites='noxattn', rank=2, alpha=2.))
 _SAYS = dict(slider='Moves {what} of the faces that `{base}` draws, one standard deviation a unit.',
     style='Lets `{base}` draw in {what} style when the prompt does not say so.',
     object='Teaches `{base}` a thing it has never seen: a {what} car, red with a ball on its roof.')
