@@ -277,8 +277,9 @@ NAMES = {'chess-mini': 'Reads games of a reduced chess, king, two rooks, knight 
     'squares (GPT2LMHeadModel, 4 layers, width 128).'}
 NOTE = """The game is chess from `{start}`,
 all rules unchanged; players are random, and greedy for captures, checks and forks at every fifth move.
-**Its targets revealed the rules**: it was trained on the uniform distribution over the squares that a legal move may name next, not on the words of games alone. It knows
-what may be played, and nothing of what is good.""".format(start=world.MINI)
+**Its targets revealed the rules**: it was trained on the uniform distribution over the squares
+that a legal move may name next, not on the words of games alone. It knows what may be played, and
+nothing of what is good.""".format(start=world.MINI)
 READING = """A game is `<s>` and two words a move, from and to; the board before move t is complete at word 2t
 (0 is `<s>`), and White is to move at words 0, 4, 8 … Boards are read there, by a linear probe fitted on
 other games; layers count from 0. Its targets ask where the mover can go, and it keeps the mover's pieces
