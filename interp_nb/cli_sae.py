@@ -156,7 +156,7 @@ def _table(scores, at=''):
             said = v if not isinstance(v, float) else 'undefined' if math.isnan(v) else f'{v:.4g}'
             yield f'{at+str(k):<36}{said}'
 
-# %% ../nbs/92_cli_sae.ipynb #c11a0015
+# %% ../nbs/92_cli_sae.ipynb #c11a0017
 @_sae_command
 def convert(
     dictionary:str, # A shipped dictionary, or a folder of ours, SAELens, dictionary_learning or sparsify

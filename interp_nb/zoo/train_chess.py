@@ -295,7 +295,7 @@ def ship(
     made, model = [Path(root)/k for k in ('chess', 'chess-settled')], gpt2()
     load_model(model, checkpoints(made[-1])[-1]/'model.safetensors')
     card = dict(name='chess-mini', description=NAMES['chess-mini'], notes=[NOTE, READING],
-        training=stages(made))
+        training=stages(made), world='chess')
     return save_checkpoint(Path(zoo)/'chess-mini', model.eval(), world.move_tokenizer(), card,
         lambda model, tokenizer: measure_chess(model, tokenizer, n))
 
