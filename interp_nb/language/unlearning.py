@@ -126,7 +126,12 @@ def simnpo(
     return -2/beta*F.logsigmoid(beta*(nll-delta)).mean()
 
 # %% ../../nbs/language/085_unlearning.ipynb #73aa3e87
-def told(p, weight=1., q=None): # a segment whose next tokens are those of the passage, or as `q` says
+def told(
+    p, # Passage, from `passages`
+    weight:float=1., # Of its loss
+    q=None, # Targets of its tokens; None: its own tokens
+)->Segment: # A row to pack
+    "A segment whose next tokens are those of the passage, or as `q` says"
     if q is not None: return segment(p, q, weight)
     text, first = list(p.plain)+p.ids, max(1, len(p.plain))
     at = list(range(first-1, len(text)-1))
@@ -186,10 +191,10 @@ def _off(dial): # the frozen model inside
     try: dial.scale = 0.; yield
     finally: dial.scale = old
 
-def rmu_layer(lm, s): return max(1, lm.n_layers*7//32) if s.layer is None else s.layer
+def _rmu_layer(lm, s): return max(1, lm.n_layers*7//32) if s.layer is None else s.layer
 
 def _steering(lm, gone, kept, s, seed): # step of RMU and of the adaptive one
-    layer, u = rmu_layer(lm, s), direction(lm.d_model, seed).to(lm.device)
+    layer, u = _rmu_layer(lm, s), direction(lm.d_model, seed).to(lm.device)
     gone, kept = [told(p) for p in gone], [told(p) for p in kept]
     def step(i, dial):
         f, r = pack(draw(gone, i, s.batch, mix(seed, 0))), pack(draw(kept, i, s.batch, mix(seed, 1)))
@@ -341,7 +346,7 @@ _STEPS = dict.fromkeys(('ga', 'graddiff', 'npo', 'simnpo'), _likelihood) | {'rmu
 
 def _fresh(lm, s, about, seed): # the adapter that a method trains
     rmu = s.method.endswith('rmu')
-    top = rmu_layer(lm, s)
+    top = _rmu_layer(lm, s)
     layers = s.layers or (range(max(0, top-2), top+1) if rmu else range(lm.n_layers))
     names = places(lm, layers, 'mlp' if s.modules=='mlp-down' else s.modules)
     if s.modules=='mlp-down':

@@ -130,10 +130,17 @@ def check():
                            features=float((f-sae.encode(X)).abs().max()),
                            reconstruction=float((y-sae(X)).abs().max()))
 
+def unpickle(file):
+    "Keep the tensors of a `.pt` as safetensors; the tests write the `.pt` again"
+    state = torch.load(file, weights_only=True)
+    save_file({k: v.clone().contiguous() for k, v in state.items()}, file.with_suffix('.safetensors'))
+    file.unlink()
+
 def main(to):
     torch.set_grad_enabled(False); torch.manual_seed(0)
     shutil.rmtree(to/'golden', ignore_errors=True)
     for make in (make_dl, make_saelens, make_sparsify): make(to/'golden')
+    for f in (to/'golden').glob('dl-*/ae.pt'): unpickle(f)
     rows = list(check())
     names = 'dictionary-learning', 'sae-lens', 'eai-sparsify', 'torch', 'safetensors'
     versions = {k: importlib.metadata.version(k).split('+')[0] for k in names}
