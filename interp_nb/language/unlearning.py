@@ -137,6 +137,7 @@ def told(
     at = list(range(first-1, len(text)-1))
     return Segment(text, at, labels(torch.tensor(text[first:], dtype=torch.long)), weight/max(1, len(at)))
 
+# %% ../../nbs/language/085_unlearning.ipynb #7e0a51d2
 def _each(lm, segments): # weighted cross-entropy of each segment, `(n,)`
     batch = pack([s._replace(kind=i) for i,s in enumerate(segments)])
     ce = cross_entropy(packed_logits(lm, batch), type(batch['q'])(*(o.to(lm.device) for o in batch['q'])))
