@@ -8,7 +8,6 @@ __all__ = ['HELD_OUT', 'NAMES', 'NOTE', 'READING', 'record', 'squares', 'square_
            'board_knowledge', 'measure_chess', 'ship', 'train', 'load_chess_gpt']
 
 # %% ../../nbs/zoo/15_train_chess.ipynb #f1777211
-import json
 from pathlib import Path
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from ..core.hub import write_atomic
 from ..core.lm import LM, Site
-from ..core.training import checkpoints, fit, flat_then_decay, mix
+from ..core.training import checkpoints, finished, fit, flat_then_decay, mix
 from . import chess as world
 from .train_text import gate, muon_and_adamw, save_checkpoint, stages
 
@@ -300,10 +299,6 @@ def ship(
         lambda model, tokenizer: measure_chess(model, tokenizer, n))
 
 # %% ../../nbs/zoo/15_train_chess.ipynb #1908ecd9
-def _finished(folder): # Whether a stage is done
-    f = Path(folder)/'manifest.json'
-    return f.exists() and bool(json.loads(f.read_text()).get('finished'))
-
 def train(
     name:str, # One of `NAMES`
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -319,7 +314,7 @@ def train(
     file = games_file(root, 64) if fast else games_file(root)
     small = dict(steps=4, games=8, save_every=2, quiet=True) if fast else {}
     for stage,f in (('chess', teach), ('chess-settled', settle)):
-        if not _finished(root/stage): f(root, file=file, resume=resume, **small)
+        if not finished(root/stage): f(root, file=file, resume=resume, **small)
     return ship(root, zoo, 8 if fast else 200)
 
 # %% ../../nbs/zoo/15_train_chess.ipynb #6411c001

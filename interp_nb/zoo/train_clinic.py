@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from ..core.hub import write_atomic
 from ..core.lm import LM, Last, Site
-from ..core.training import checkpoints, fit, flat_then_decay, mix
+from ..core.training import checkpoints, finished, fit, flat_then_decay, mix
 from . import clinic
 from .train_text import gate, loss, muon_and_adamw, rows, save_checkpoint, stages
 
@@ -367,10 +367,6 @@ def ship(
         lambda model, tok: dict(gates=measure(LM.load((model, tok)), n)['gates']))
 
 # %% ../../nbs/zoo/13_train_clinic.ipynb #19f8a6e3
-def _finished(root, stage):
-    f = Path(root)/stage/'manifest.json'
-    return f.exists() and bool(json.loads(f.read_text()).get('finished'))
-
 def train(
     name:str='smallworld-clinic', # The one there is
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -387,5 +383,5 @@ def train(
     seeds = SEEDS[:1] if fast else SEEDS
     for s in seeds:
         for stage,f in STAGES.items():
-            if not _finished(root, f'{stage}-{s}'): f(root, s, resume=resume, **small)
+            if not finished(root/f'{stage}-{s}'): f(root, s, resume=resume, **small)
     return ship(root, zoo, 4 if fast else 64, seeds)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from ..core.hub import atomic_folder, sha256, write_atomic
-from ..core.training import cosine, fit, flat_then_decay
+from ..core.training import cosine, finished, fit, flat_then_decay
 from .doodles import ATTRIBUTES, CLASSES, COLORS, HAIR, STYLES, TIMES, World
 from .doodles import captions, opposites, sample, table
 
@@ -586,10 +586,6 @@ _MODELS = {
         facts=dict(steps=4, guidance=False, **_SLIDER), needs=['doodle'])}
 
 # %% ../../nbs/zoo/11_train_pictures.ipynb #9d8a1dd7
-def _finished(root:Path, stage:str)->bool:
-    f = Path(root)/stage/'manifest.json'
-    return f.exists() and bool(json.loads(f.read_text()).get('finished'))
-
 def train(
     name:str, # One of `NAMES`
     out:Path|None=None, # Folder of the trainings; None: `runs`
@@ -607,9 +603,9 @@ def train(
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
     m = _MODELS[name]
     for need in m.get('needs', []):
-        done = all(_finished(root, s) for s in _MODELS[need]['stages'])
+        done = all(finished(root/s) for s in _MODELS[need]['stages'])
         if not (done and (zoo/need/'card.json').exists()): train(need, root, resume, fast, zoo)
     small = dict(steps=4, batch=8, n=256, save_every=2) if fast else {}
     for stage,f in zip(m['stages'], m['train']):
-        if not _finished(root, stage): f(root, resume=resume, **small)
+        if not finished(root/stage): f(root, resume=resume, **small)
     return ship(name, root, zoo, 128 if fast else 2000)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from ..core.effects import bootstrap
 from ..core.hub import atomic_folder, sha256, write_atomic
-from ..core.training import checkpoints, fit, flat_then_decay, mix
+from ..core.training import checkpoints, finished, fit, flat_then_decay, mix
 from . import smallworld as world
 
 # %% ../../nbs/zoo/12_train_text.ipynb #a86bebb1
@@ -405,10 +405,6 @@ _MODELS = {
         measure=measure_facts),
     'smallworld-ioi': dict(train=dict(ioi=train_ioi), make=_gpt2, measure=measure_ioi)}
 
-def _finished(root, stage): # Whether a stage is done
-    f = Path(root)/stage/'manifest.json'
-    return f.exists() and bool(json.loads(f.read_text()).get('finished'))
-
 def ship(
     name:str, # One of `NAMES`
     root:Path, # Where its training is kept
@@ -440,5 +436,5 @@ def train(
     zoo = Path(zoo or (root/'zoo' if fast else Path(interp_nb.__file__).parent/'data'/'zoo'))
     small = dict(steps=4, batch=4, save_every=2) if fast else {}
     for stage,f in _MODELS[name]['train'].items():
-        if not _finished(root, stage): f(root, resume=resume, **small)
+        if not finished(root/stage): f(root, resume=resume, **small)
     return ship(name, root, zoo, 16 if fast else 400)
