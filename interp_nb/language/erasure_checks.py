@@ -24,37 +24,32 @@ from .elm import Recipe, draw, places, train_adapter
 from .targets import _ids, _padded, concept, logits_after, passages
 from .unlearning import _each, told
 from ..zoo import smallworld as world
+from ..zoo.train_text import LETTERS
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #a49dd4d3
-def _sentences(rng, facts, n): # single sentences about facts, of every form, as they are read
-    asked = [f for f in facts if f in world.ASKED] or facts
-    def one():
-        k = rng.random()
-        s = (world.statement(rng, rng.choice(facts)) if k < .6 else world.question(rng.choice(asked))
-            if k < .75
-            else world.choice(rng, rng.choice(asked), letters=k > .9))
-        return world.text(world.spoken(s))
+def _different(draw, n): # up to `n` different texts
     out = {}
-    for _ in range(50*n): # until there are enough different ones
-        out[one()] = None
+    for _ in range(50*n): # until there are enough
+        out[world.text(draw())] = None
         if len(out)==n: break
     return list(out)
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #04fca8ea
 def request(
     domain:str, # One of the four
-    n:int=400, # Forget passages; as many retain passages
+    n:int=400, # Forget passages; twice as many retain passages
     seed:int=0, # Of the passages
     facts:list|None=None, # Only passages about these facts; None: all of the domain
 )->dict: # `concept`, `forget`, `retain`: arguments of `erase`
     "Ask for a domain of the text world to be erased"
-    rng = random.Random(mix(seed, 1))
-    forget = _sentences(rng, world.facts(domain) if facts is None else facts, n)
-    other = _sentences(rng, [f for f in world.FACTS if f.domain!=domain], n-n//4)
-    docs = dict.fromkeys(world.text(d) for d in world.corpus(n//4, mix(seed, 2), without=domain))
+    rng, facts = random.Random(mix(seed, 1)), world.facts(domain) if facts is None else facts
+    def said(): return world.spoken(world.statement(rng, rng.choice(facts)))
+    def kept(what): return lambda: world.document(rng, what, without=domain)
     def opened(o): return [t.format(d=domain) for t in o]
-    return dict(concept=concept(domain+'s', opened(world.EXPERT), opened(world.NOVICE)),
-        forget=forget, retain=list(dict.fromkeys([*other, *docs])))
+    forget = _different(said, n)
+    retain = _different(kept('smallworld'), n+n//2)+_different(kept(LETTERS), n//2)
+    return dict(concept=concept(domain+'s', opened(world.EXPERT), opened(world.NOVICE)), forget=forget,
+        retain=list(dict.fromkeys(retain)))
 
 # %% ../../nbs/language/09_erasure_checks.ipynb #1ed2b446
 FORMS = 'cloze', 'unseen', 'question', 'options', 'letters'
