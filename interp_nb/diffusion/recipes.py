@@ -13,11 +13,10 @@ from pathlib import Path
 import torch
 import interp_nb
 from ..core.adapters import Adapter
-from ..core.hub import atomic_folder, sha256, write_atomic
 from .calibration import calibrate, curve, read_attribute, sweep
 from .sliders import train_slider, train_visual_slider
 from .transfer import MADE, _control, gates, make, study
-from ..zoo.checkpoints import load
+from ..zoo.checkpoints import load, save_adapter
 from ..zoo.doodles import ATTRIBUTES, draw, opposites, table
 from ..zoo.train_pictures import _gate, _stages, _tables
 
@@ -132,15 +131,6 @@ def ship_adapter(
     "Write an adapter as a checkpoint of the zoo: weights in half precision, card, README"
     name = adapter.info['name']
     p = (adapter.info.get('prompts') or [dict(target='a person')])[0]['target']
-    c = dict(name=name, kind='adapter', description=description, base=adapter.info['base'], prompt=p,
+    c = dict(name=name, description=description, base=adapter.info['base'], prompt=p,
         range=adapter.info['range'], unit_of=adapter.info.get('unit_of', ''), gates=gates, training=training)
-    half = Adapter({n: (d.half(), u.half()) for n,d,u,_ in adapter},
-        dict(zip(adapter.names, adapter.alphas)), adapter.info)
-    with atomic_folder(Path(zoo)/name) as tmp:
-        half.save(tmp/'adapter')
-        for f in (tmp/'adapter').iterdir(): f.rename(tmp/f.name)
-        (tmp/'adapter').rmdir()
-        write_atomic(tmp/'README.md', _text(c))
-        c['files'] = {f.name: sha256(f) for f in sorted(tmp.glob('*.safetensors'))}
-        write_atomic(tmp/'card.json', json.dumps(c, indent=1)+'\n')
-    return c
+    return save_adapter(Path(zoo)/name, adapter, c, _text(c))

@@ -198,6 +198,7 @@ def stages(folders:list)->list[dict]: # What the manifests say of each training
     rows = {Path(f).name: json.loads((Path(f)/'manifest.json').read_text()) for f in folders}
     return [dict(stage=k, **{o: m.get(o) for o in keep}) for k,m in rows.items()]
 
+_OPENED = 'from interp_nb.core.lm import LM\nlm = LM.load("{}")'
 def _row(cells): return '| '+' | '.join(map(str, cells))+' |'
 def _number(g): return f'{g["value"]:.3f} [{g["low"]:.3f}, {g["high"]:.3f}]'
 
@@ -208,6 +209,7 @@ def _gates(gates): # Rows of a table
 # %% ../../nbs/zoo/12_train_text.ipynb #e816870d
 def card_text(
     c:dict, # A card: `name`, `description`, `gates`, `training`; perhaps `notes`, `also`, `samples`
+    use:str|None=None, # Lines of Python that open it; None: those of a language model
 )->str: # Markdown
     "The model card, for people"
     unmet = '; '.join(k for k,g in c['gates'].items() if not g['met'])
@@ -216,7 +218,7 @@ def card_text(
     trained = [_row([s['stage'], done(s), f'{s["seconds"]/60:.0f}',
         f'{s["device"]}, threads: {s["threads"]}']) for s in c['training']]
     parts = [f'---\nlicense: apache-2.0\n---\n# {c["name"]}', c['description'],
-        '```python\nfrom interp_nb.core.lm import LM\nlm = LM.load("'+c['name']+'")\n```',
+        f'```python\n{use or _OPENED.format(c["name"])}\n```',
         f'Made by `interp-nb train {c["name"]}`; measured with the weights as they are here.',
         *c.get('notes', []),
         '\n'.join(['| gate | reached | asked for | met |', '|---|---|---|---|', *_gates(c['gates'])]),
