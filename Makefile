@@ -68,7 +68,7 @@ $(VENV)/ready: settings.ini setup.py constraints.txt
 	@$(call environment,$(VENV))
 	@echo "  1/3 pip";                     $(BIN)/python $(PIP) install $(QUIET) --upgrade pip
 	@echo "  2/3 $(TORCH)";                $(BIN)/python $(PIP) install $(QUIET) -c constraints.txt setuptools $(TORCH)
-	@echo "  3/3 interp-nb and the rest";  $(BIN)/python $(PIP) install $(QUIET) -c constraints.txt --no-build-isolation -e '.[dev]'
+	@echo "  3/3 interp-nb and the rest";  $(BIN)/python $(PIP) install $(QUIET) -c constraints.txt --no-build-isolation -e '.[dev,harness]'
 	@touch $@
 
 $(BENCH)/ready: settings.ini setup.py constraints.txt benchmarks/requirements.txt

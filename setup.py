@@ -26,5 +26,5 @@ setup(
     packages=find_packages(include=[pkg, f'{pkg}.*']), package_data={pkg: ['data/*', 'data/**/*']},
     include_package_data=False, zip_safe=False, python_requires='>=' + cfg['min_python'],
     install_requires=words('requirements'),
-    extras_require={key: words(f'{key}_requirements') for key in ('dev', 'docs')},
+    extras_require={key: words(f'{key}_requirements') for key in ('dev', 'docs', 'harness')},
     entry_points={'console_scripts': words('console_scripts'), 'nbdev': [f'{pkg}={pkg}._modidx:d']})
