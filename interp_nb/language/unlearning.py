@@ -31,8 +31,8 @@ from .targets import (Segment, _ids, concept as describe, cross_entropy, labels,
 class Baseline:
     "Settings of a method of unlearning"
     method:str # One of `METHODS`
-    forget:float=1. # Weight of the loss on forget passages
-    retain:float=1. # Weight of the loss on retain passages
+    forget_weight:float=1. # Weight of the loss on forget passages
+    retain_weight:float=1. # Weight of the loss on retain passages
     retain_loss:str='nll' # 'nll', or 'kl' to the frozen model; RMU and RepNoise have their own
     beta:float=.1 # NPO, SimNPO: slope; adaptive RMU: target's length over states'; RepNoise: weight of noise
     delta:float=0. # SimNPO: loss that is raised enough
@@ -54,22 +54,22 @@ class Baseline:
 
 # %% ../../nbs/language/085_unlearning.ipynb #fc0053d1
 METHODS = 'ga', 'graddiff', 'npo', 'simnpo', 'rmu', 'adaptive-rmu', 'repnoise', 'whp'
-_ga = Baseline('ga', retain=0., lr=1e-5, epochs=10., batch=32)
-_rmu = Baseline('rmu', retain=1200., modules='mlp-down', lr=5e-5, steps=150)
+_ga = Baseline('ga', retain_weight=0., lr=1e-5, epochs=10., batch=32)
+_rmu = Baseline('rmu', retain_weight=1200., modules='mlp-down', lr=5e-5, steps=150)
 BASELINES = {
-    'ga': _ga, 'graddiff': replace(_ga, method='graddiff', retain=1.),              # open-unlearning
-    'graddiff-kl': replace(_ga, method='graddiff', retain=1., retain_loss='kl'),
-    'npo': replace(_ga, method='npo', retain=1., beta=.1),
-    'simnpo': replace(_ga, method='simnpo', forget=.125, retain=1., beta=4.5),
-    'rmu': _rmu, 'rmu-cli': replace(_rmu, c=20., retain=100., steps=80),
+    'ga': _ga, 'graddiff': replace(_ga, method='graddiff', retain_weight=1.),              # open-unlearning
+    'graddiff-kl': replace(_ga, method='graddiff', retain_weight=1., retain_loss='kl'),
+    'npo': replace(_ga, method='npo', retain_weight=1., beta=.1),
+    'simnpo': replace(_ga, method='simnpo', forget_weight=.125, retain_weight=1., beta=4.5),
+    'rmu': _rmu, 'rmu-cli': replace(_rmu, c=20., retain_weight=100., steps=80),
     # Zephyr; defaults of its command
     'rmu-elm': replace(_rmu, lr=5e-4),
     # as swept by the authors of ELM
-    'rmu-open': replace(_rmu, c=2., retain=1., steps=80, batch=16),                 # open-unlearning
+    'rmu-open': replace(_rmu, c=2., retain_weight=1., steps=80, batch=16),                 # open-unlearning
     'adaptive-rmu': replace(_rmu, method='adaptive-rmu', beta=5.),                  # beta as we recall it
-    'repnoise': Baseline('repnoise', forget=1., beta=1e-3, lr=2e-5),                # its repository
-    'repnoise-elm': Baseline('repnoise', forget=4., beta=1., rank=64, lr=2e-5),     # as used on Zephyr by ELM
-    'whp': Baseline('whp', retain=0., lr=1e-6, epochs=2., batch=8, most=512)}
+    'repnoise': Baseline('repnoise', forget_weight=1., beta=1e-3, lr=2e-5),                # its repository
+    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5),     # as used on Zephyr by ELM
+    'whp': Baseline('whp', retain_weight=0., lr=1e-6, epochs=2., batch=8, most=512)}
 
 # %% ../../nbs/language/085_unlearning.ipynb #c94bc073
 def baseline(
@@ -147,8 +147,8 @@ def _each(lm, segments): # weighted cross-entropy of each segment, `(n,)`
 def _likelihood(lm, gone, kept, s, seed): # step of GA, GradDiff, NPO, SimNPO
     whole_sum = s.method=='npo'
     gone = [told(p, float(len(p.ids)-(not p.plain)) if whole_sum else 1.) for p in gone]
-    q = targets(lm, kept) if s.retain and s.retain_loss=='kl' else [None]*len(kept)
-    kept = [told(p, 1., o) for p,o in zip(kept, q)] if s.retain else []
+    q = targets(lm, kept) if s.retain_weight and s.retain_loss=='kl' else [None]*len(kept)
+    kept = [told(p, 1., o) for p,o in zip(kept, q)] if s.retain_weight else []
     with torch.no_grad(): ref = torch.cat([_each(lm, gone[i:i+16]) for i in range(0, len(gone),
         16)]) if whole_sum else None
     def step(i, dial):
@@ -158,7 +158,7 @@ def _likelihood(lm, gone, kept, s, seed): # step of GA, GradDiff, NPO, SimNPO
         f, r = each[:len(which)], each[len(which):].mean() if keep else each.new_zeros(())
         loss = npo(f, ref[which], s.beta) if whole_sum else simnpo(f, s.beta,
             s.delta) if s.method=='simnpo' else -f.mean()
-        return s.forget*loss + s.retain*r, dict(forget=loss.item(), retain=r.item())
+        return s.forget_weight*loss + s.retain_weight*r, dict(forget=loss.item(), retain=r.item())
     return step
 
 # %% ../../nbs/language/085_unlearning.ipynb #946b66f1
@@ -205,7 +205,7 @@ def _steering(lm, gone, kept, s, seed): # step of RMU and of the adaptive one
         both = pack(draw(gone, i, s.batch, mix(seed, 0))+draw(kept, i, s.batch, mix(seed, 1)))
         h = states(lm, both, layer)
         away, stays = (h[:len(f['at'])]-size*u).square().mean(), (h[len(f['at']):]-still).square().mean()
-        return s.forget*away + s.retain*stays, dict(forget=away.item(), retain=stays.item())
+        return s.forget_weight*away + s.retain_weight*stays, dict(forget=away.item(), retain=stays.item())
     return step
 
 # %% ../../nbs/language/085_unlearning.ipynb #a4b84aec
@@ -246,7 +246,7 @@ def _noising(lm, gone, kept, s, seed): # step of RepNoise
         noise = sum(mmd(o, torch.randn(o.shape, generator=g).to(o)) for o in mlp)/len(mlp)
         head = root(lm.model).get_output_embeddings()
         lens = torch.stack([cross_entropy(head(final_norm(lm.model)(o)), q).mean() for o in resid]).mean()
-        loss = s.retain*keep + s.beta*noise - s.forget*torch.log(1+lens)
+        loss = s.retain_weight*keep + s.beta*noise - s.forget_weight*torch.log(1+lens)
         return loss, dict(retain=keep.item(), noise=noise.item(), lens=lens.item())
     return step
 
@@ -327,7 +327,7 @@ def unlearn(
 )->Adapter: # With `info['recipe']` and `info['log']`
     "Unlearn a concept with another method than ELM: same data, same loop, same kind of result"
     lm, s, about = LM.load(lm), baseline(preset, **changes), describe(concept)
-    check_texts(about, forget, retain, bool(s.retain))
+    check_texts(about, forget, retain, bool(s.retain_weight))
     gone, kept = (passages(lm, o, None, s.most) if len(o) else [] for o in (forget, retain))
     s = replace(s, steps=s.steps or max(1, round(s.epochs*len(gone)/s.batch)))
     step = _imitating(lm, forget, anchors, s, seed) if s.method=='whp' else _STEPS[s.method](lm, gone,
