@@ -436,5 +436,5 @@ def info(
 # %% ../nbs/91_cli.ipynb #bdbf30d4
 def main():
     "The `interp-nb` command"
-    importlib.import_module('interp_nb.cli_sae') # adds its commands
+    for o in ('sae', 'erase'): importlib.import_module(f'interp_nb.cli_{o}') # adds its commands
     app()
