@@ -6,7 +6,6 @@
 __all__ = ['ZOO', 'measure_slider', 'train_zoo', 'ship_adapter']
 
 # %% ../../nbs/diffusion/05_recipes.ipynb #c6c27acc
-import json
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path

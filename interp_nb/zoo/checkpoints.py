@@ -116,6 +116,7 @@ def save_adapter(
         for f in (tmp/'adapter').iterdir(): f.rename(tmp/f.name)
         (tmp/'adapter').rmdir()
         write_atomic(tmp/'README.md', text)
-        card = card | dict(kind='adapter', files={f.name: sha256(f) for f in sorted(tmp.glob('*.safetensors'))})
+        files = {f.name: sha256(f) for f in sorted(tmp.glob('*.safetensors'))}
+        card = card | dict(kind='adapter', files=files)
         write_atomic(tmp/'card.json', json.dumps(card, indent=1)+'\n')
     return card
