@@ -85,9 +85,10 @@ def tour(
 def _recipes():
     "What can be trained, and by which function"
     from interp_nb.diffusion.recipes import ZOO, train_zoo
+    from interp_nb.language import erasure
     from interp_nb.sae import boards
     from interp_nb.zoo import train_boards, train_chess, train_clinic, train_pictures, train_text
-    worlds = train_pictures, train_text, train_clinic, train_boards, train_chess, boards
+    worlds = train_pictures, train_text, train_clinic, train_boards, train_chess, boards, erasure
     models = {k: m.train for m in worlds for k in m.NAMES}
     return models | dict.fromkeys(ZOO, train_zoo)
 

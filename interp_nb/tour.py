@@ -22,6 +22,7 @@ CHAPTERS = (
     'interp_nb.language.bias',
     'interp_nb.language.peap',
     'interp_nb.language.circuit_checks',
+    'interp_nb.language.erasure',
     'interp_nb.sae.boards',
 )
 

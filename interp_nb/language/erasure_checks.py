@@ -84,20 +84,23 @@ def questions(
 def scores(
     lm:LM, # With whatever is attached
     sentences:list, # With `text`, `answer` and `wrong`
-    batch:int=64, # Continuations of a forward
+    batch:int=64, # Rows of a forward; continuations that differ in their last token share one
 )->list: # For each `(1+m,)`: log-probability of the answer, then of each wrong one
     "How likely each continuation is"
-    begin, jobs = lm.tokenizer('').input_ids, []
+    begin, jobs, out = lm.tokenizer('').input_ids, {}, []
     for i,s in enumerate(sentences):
-        text = begin+_ids(lm, s.text)
-        wrong = (s.wrong,) if isinstance(s.wrong, str) else s.wrong
-        jobs += [(i, text, _ids(lm, o)) for o in (s.answer, *wrong)]
-    out = [[] for _ in sentences]
-    for k in range(0, len(jobs), batch):
-        some = jobs[k:k+batch]
-        z = logits_after(lm, [t[:-1] for _,t,_ in some], [t[-1:]+o for _,t,o in some]).float().log_softmax(-1)
-        for (i,_,o),row in zip(some, z): out[i].append(row[range(len(o)), o].sum())
-    return [torch.stack(o) for o in out]
+        all_ = [_ids(lm, o) for o in (s.answer, *((s.wrong,) if isinstance(s.wrong, str) else s.wrong))]
+        out.append(torch.zeros(len(all_)))
+        for j,o in enumerate(all_): jobs.setdefault((i, tuple(o[:-1])), []).append((j, o))
+    text = [begin+_ids(lm, s.text) for s in sentences]
+    order = sorted(jobs, key=lambda o: len(text[o[0]])+len(o[1]))
+    for k in range(0, len(order), batch):
+        some = order[k:k+batch]
+        z = logits_after(lm, [text[i][:-1] for i,_ in some], [text[i][-1:]+list(o) for i,o in some])
+        z = z.float().log_softmax(-1).cpu()
+        for key,row in zip(some, z):
+            for j,o in jobs[key]: out[key[0]][j] = row[range(len(o)), o].sum()
+    return out
 
 def known(
     lm:LM, # With whatever is attached
