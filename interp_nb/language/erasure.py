@@ -39,7 +39,7 @@ METHODS = dict(
         lr=4e-3, steps=250, **_same),
     npo=dict(preset='npo', beta=.03, retain_loss='kl', lr=2e-3, steps=250, **_same),
     graddiff=dict(preset='graddiff-kl', forget_weight=.1, lr=1e-3, steps=200, **_same))
-METHODS['elm-no-retain'] = _elm | dict(weights=(1., 0., 1.))
+METHODS['elm-no-retain'] = _elm | dict(weights=(1., 0., .2))
 METHODS['elm-no-fluency'] = _elm | dict(weights=(1., 1., 0.))
 _SAID = dict(elm='by ELM', rmu='by RMU', npo='by NPO', graddiff='by GradDiff') | {
     'elm-no-retain': 'by ELM without its retain loss', 'elm-no-fluency': 'by ELM without its fluency loss'}
