@@ -31,7 +31,7 @@ from ..zoo.train_text import GOLD, card_text, gate, stages
 
 # %% ../../nbs/language/095_erasure.ipynb #e0950007
 _same = dict(rank=16, batch=16)
-_elm = dict(eta=1.5, guidance=1.1, layers=(0, 1, 2), fluent=4, weights=(1., 1., .2), lr=4e-3,
+_elm = dict(eta=1.5, guidance=1.15, layers=(0, 1, 2), fluent=4, weights=(1., 1., .2), lr=4e-3,
     steps=550, **_same)
 METHODS = dict(
     elm=_elm,
