@@ -97,8 +97,7 @@ def _says(text, words): return re.search(rf'(?<!\w){re.escape(words.strip())}(?!
 
 def _shots(q, examples, n, way, layout): # `n` answered examples that do not say what is right here
     out, right = '', q['choices'][q['answer']]
-    fit = [e for e in examples if e['question']!=q['question']
-        and not any(_says(o, right) for o in (e['question'], *e['choices']))]
+    fit = [e for e in examples if not any(_says(o, right) for o in (e['question'], *e['choices']))]
     if len(fit) < n: raise ValueError(f'{len(fit)} of {len(examples)} examples do not say {right!r}, '
         f'the answer to {short(q["question"])}; {n} are needed')
     for e in fit[:n]:
@@ -250,7 +249,7 @@ def _score(name, rows, reported, orders, own):
 def _reported(row): # what it is without the filter's name, and without errors: those are ours
     return {k.split(',')[0]: v for k,v in row.items() if isinstance(v, float) and 'stderr' not in k}
 
-# %% ../../nbs/language/092_harness.ipynb #c9d2f488
+# %% ../../nbs/language/092_harness.ipynb #1770a64d
 @contextmanager
 def _quietly(model): # no bars, no notes; modes of modules and dice as before; what was cut off is said
     log, modes, notes = logging.getLogger('lm_eval'), [(m, m.training) for m in model.modules()], []
@@ -270,7 +269,8 @@ def _quietly(model): # no bars, no notes; modes of modules and dice as before; w
 
 def _run(lm, loaded, each, batch, chat, own): # scores of everything that was loaded
     _, run, HFLM = _harness()
-    h = HFLM(pretrained=lm.model, tokenizer=copy.deepcopy(lm.tokenizer), batch_size=batch)
+    h = HFLM(pretrained=lm.model, tokenizer=copy.deepcopy(lm.tokenizer), batch_size=batch,
+        softmax_dtype='float32')
     out = run(h, loaded, bootstrap_iters=0, apply_chat_template=chat, fewshot_as_multiturn=chat)
     got = {k: _score(k, out['samples'][k], out['results'][k], n, k in own) for k,n in each.items()}
     for g in loaded['groups'].values(): # all questions of a group together
