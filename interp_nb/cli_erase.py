@@ -56,20 +56,22 @@ def _said(place, o):
 
 def _passages(option, file): return [_said(*o) for o in _read(option, file)]
 
-# %% ../nbs/93_cli_erase.ipynb #b536e14a
-def _asked(concept, forget, retain, domain, passages, seed, expert, novice):
-    "Arguments of `erase`: the concept, what to forget, what to keep"
+# %% ../nbs/93_cli_erase.ipynb #6b0f946e
+def _asked(concept, forget, retain, domain, passages, seed, expert, novice, prompts):
+    "Arguments of `erase`: the concept, what to forget, what to keep, after what to write"
+    prompts = _passages('--prompts', prompts) if prompts else None
     if domain:
         if concept or forget or retain or expert or novice: raise ValueError(
             '--domain brings its own concept, texts and contexts; leave out --concept, --forget and the like')
-        from interp_nb.language.erasure_checks import request
-        return request(domain, passages, seed)
+        from interp_nb.language.erasure_checks import request, stems
+        return request(domain, passages, seed) | dict(prompts=prompts or stems(domain, seed=seed))
     if not concept or not forget: raise ValueError('--concept and --forget say what to erase, and --retain '
         'what to keep; or name a --domain of the text world')
     from interp_nb.language.targets import concept as describe
     def lines(option, f): return f and [f'{o}\n' for _,o in _read(option, f)]
     return dict(concept=describe(concept, lines('--expert', expert), lines('--novice', novice)),
-        forget=_passages('--forget', forget), retain=_passages('--retain', retain) if retain else [])
+        forget=_passages('--forget', forget), retain=_passages('--retain', retain) if retain else [],
+        prompts=prompts)
 
 # %% ../nbs/93_cli_erase.ipynb #d0d5cbd2
 _ABOVE_ZERO = 'steps', 'rank', 'batch', 'most', 'topk', 'temperature', 'lr', 'epochs'
@@ -115,19 +117,20 @@ def _settings(method, preset, given):
     try: return recipe(preset or 'default', **changes) if method=='elm' else baseline(method, **changes)
     except TypeError as e: raise ValueError(f'--set: {e}') from None
 
-# %% ../nbs/93_cli_erase.ipynb #3e3ce9c6
+# %% ../nbs/93_cli_erase.ipynb #8096e20d
 def _hash(x):
     "Fingerprint of anything that is JSON"
     from hashlib import sha256
     return sha256(dumps(x, sort_keys=True).encode()).hexdigest()
 
-def _facts(lm, model, method, settings, asked, seed, **files):
+def _facts(lm, model, method, settings, asked, seed, anchors):
     "What a training may not change when it is resumed"
     from dataclasses import asdict
     from interp_nb.core.decoders import root
     from interp_nb.language.targets import fingerprint
     data = {k: dict(texts=len(asked[k]), sha256=_hash(asked[k])) for k in ('forget', 'retain')}
-    data |= {k: v and dict(sha256=_hash(v)) for k,v in files.items()}
+    others = dict(prompts=asked['prompts'], anchors=anchors)
+    data |= {k: v and dict(sha256=_hash(v)) for k,v in others.items()}
     about = asdict(asked['concept'])
     return dict(kind='erasure', method=method, concept=list(about['keywords']), contexts=_hash(about),
         data=data, model=model, weights=fingerprint(root(lm.model)), seed=seed,
@@ -198,15 +201,15 @@ def _aloud():
         warnings.showwarning = show
         yield
 
-# %% ../nbs/93_cli_erase.ipynb #e6c32ca1
-def _trained(lm, method, settings, asked, out, seed, resume, report, prompts, anchors):
+# %% ../nbs/93_cli_erase.ipynb #0a1bfbce
+def _trained(lm, method, settings, asked, out, seed, resume, report, anchors):
     "Train the adapter"
     from interp_nb.language.elm import erase
     from interp_nb.language.unlearning import unlearn
     kept = Path(out)/'run'
     how = dict(preset=settings, folder=kept, seed=seed, report_every=report, resume=resume)
-    if method=='elm': return erase(lm, **asked, prompts=prompts, cache=kept/'targets', **how)
-    return unlearn(lm, **asked, anchors=anchors, **how)
+    if method=='elm': return erase(lm, **asked, cache=kept/'targets', **how)
+    return unlearn(lm, asked['concept'], asked['forget'], asked['retain'], anchors=anchors, **how)
 
 def _anchors(method, file, prompts):
     "The concept's own words and ordinary ones; refuse what a method does not read"
@@ -249,7 +252,7 @@ def _finish(lm, model, adapter, out, facts, began, merge):
     typer.echo(f'{out}: {adapter!r}')
     if merge: _merged(lm, adapter, merge, manifest); typer.echo(f'{merge}: {lm.name} with it')
 
-# %% ../nbs/93_cli_erase.ipynb #e44705ee
+# %% ../nbs/93_cli_erase.ipynb #de6a23fd
 @_erase_command
 def train(
     model:str, # A shipped model, a folder, or owner/name on a model hub
@@ -275,11 +278,10 @@ def train(
     "Train an adapter that takes a concept out of a language model."
     began, old, settings = time.time(), _places(out, merge, resume), _settings(method, preset, set)
     words = _anchors(method, anchors, prompts)
-    asked = _asked(concept, forget, retain, domain, passages, seed, expert, novice)
-    fluent, lm = prompts and _passages('--prompts', prompts), _model(model, dtype)
-    facts = _facts(lm, model, method, settings, asked, seed, prompts=fluent, anchors=words)
+    asked = _asked(concept, forget, retain, domain, passages, seed, expert, novice, prompts)
+    facts = _facts(lm := _model(model, dtype), model, method, settings, asked, seed, words)
     with _aloud(), _kept(out, facts, old), _told():
-        adapter = _trained(lm, method, settings, asked, out, seed, resume, report, fluent, words)
+        adapter = _trained(lm, method, settings, asked, out, seed, resume, report, words)
     _finish(lm, model, adapter, out, facts, began, merge)
 
 # %% ../nbs/93_cli_erase.ipynb #e89fff93
@@ -307,30 +309,13 @@ def _on(lm, beside):
     else:
         with beside.attach(lm.model): yield lm
 
-# %% ../nbs/93_cli_erase.ipynb #35c6f87e
-def _choice(place, o):
-    "Question, choices and number of the right one"
-    if isinstance(o, dict):
-        q, choices, right = (o.get(k) for k in ('question', 'choices', 'answer'))
-        if isinstance(q, str) and q.strip() and isinstance(choices, list) and 2 <= len(choices) <= 26 and \
-            all(isinstance(c, str) and c.strip() for c in choices) and len({*choices})==len(choices) and \
-            type(right) is int and 0 <= right < len(choices): return q.strip(), choices, right
-    raise ValueError(f'{place}: {{"question": "…", "choices": ["…", "…"], "answer": 0}} is right, '
-        'with different choices and the number of the right one, from 0')
-
+# %% ../nbs/93_cli_erase.ipynb #b409d507
 def _multiple(file):
     "Multiple-choice questions to be answered by letter, and by text"
-    from interp_nb.zoo.smallworld import Sentence
-    asked = {'by letter': [], 'by text': []}
-    for place,o in _read('--questions', file):
-        q, choices, right = _choice(place, o)
-        letters = [chr(65+i) for i in range(len(choices))]
-        lines = ''.join(f'\n{l}. {c}' for l,c in zip(letters, choices))
-        for way,text,texts in (('by letter', f'{q}{lines}\nAnswer:', letters),
-            ('by text', f'{q}\nAnswer:', choices)):
-            texts = [f' {t}' for t in texts]
-            asked[way].append(Sentence(text, texts.pop(right), tuple(texts), {}, {}))
-    return [(dict(group='questions', form=k), v) for k,v in asked.items()]
+    from interp_nb.language.harness import ask, read_mcq
+    if not Path(file).is_file(): raise FileNotFoundError(f'--questions {file}: there is no such file')
+    read, ways = read_mcq(file), {'by letter': 'letters', 'by text': 'cloze'}
+    return [(dict(group='questions', form=k), ask(read, way)) for k,way in ways.items()]
 
 # %% ../nbs/93_cli_erase.ipynb #05fff565
 def _world(domain, n, seed):
@@ -394,34 +379,42 @@ def _reading(lm, texts):
     n = [len(o.at) for o in rows]
     return dict(perplexity=exp(sum(a*b for a,b in zip(each, n))/sum(n)), tokens=n, nll=each)
 
-# %% ../nbs/93_cli_erase.ipynb #e6a20f26
-def _evaluated(lm, beside, quiz, stems, texts, tasks, judge, seed):
+# %% ../nbs/93_cli_erase.ipynb #06539b8c
+def _evaluated(lm, beside, quiz, stems, texts, tasks, limit, judge, seed):
     "`{name: what was found}` of the base and of all beside it"
     found = {}
     for name,o in beside.items():
         with _on(lm, o) as m:
-            items = list(_records(m, quiz))
-            found[name] = dict(items=items, writing=stems and _writing(m, stems, seed),
-                reading=texts and _reading(m, texts), tasks=tasks and _tasks(m, tasks))
+            asked = tasks and _tasks(m, tasks, limit) # what may be refused comes first
+            found[name] = dict(tasks=asked, items=list(_records(m, quiz)),
+                writing=stems and _writing(m, stems, seed), reading=texts and _reading(m, texts))
     for name,o in found.items():
         if o['writing']: o['writing'] = _judged(judge, o['writing'])
         o['summary'] = _shares(o['items'])
     return found
 
-def _tasks(lm, tasks):
-    "Scores of lm-evaluation-harness"
+def _tasks(lm, tasks, limit):
+    "Scores by lm-eval, question by question"
     from interp_nb.language.harness import evaluate
-    return evaluate(lm, tasks)
+    names = {}
+    for o in tasks:
+        name, _, folder = o.partition('=')
+        own = Path(o).suffix in ('.json', '.jsonl')
+        names |= {Path(o).stem: o} if own else {name: folder or None}
+    try: found = evaluate(lm, names, limit=limit)
+    except ImportError as e: raise ValueError(f'--tasks: {e}') from None
+    return {k: s.effect.to_dict() | dict(reported=s.reported, hits=s.hits.tolist(),
+        logprobs=[o.tolist() for o in s.logp]) for k,s in found.items()}
 
-# %% ../nbs/93_cli_erase.ipynb #e344ebb1
+# %% ../nbs/93_cli_erase.ipynb #bb4ba055
 def _rows(found):
     "Rows of the table: what was measured, a text for each model, what guessing gives"
     base = next(iter(found.values()))
     def cell(e): return f'{e["estimate"]:.2f} [{e["low"]:.2f}, {e["high"]:.2f}]'
     for k,e in base['summary'].items():
         yield k, *(cell(o['summary'][k]) for o in found.values()), f'{e["guess"]:.2f}'
-    parts = dict(writing=('perplexity', 'distinct', 'repetition'), reading=('perplexity',),
-        tasks=base['tasks'] or ())
+    for k in base['tasks'] or (): yield k, *(cell(o['tasks'][k]) for o in found.values()), ''
+    parts = dict(writing=('perplexity', 'distinct', 'repetition'), reading=('perplexity',))
     for part,names in parts.items():
         for k in names if base[part] else ():
             yield f'{part}, {k}', *(f'{o[part][k]:.4g}' for o in found.values()), ''
@@ -448,7 +441,7 @@ def _exam(domain, questions, text, tasks, n, seed):
     own = [some for about,some in quiz if about['form'] in ('question', 'by text')][:1]
     return quiz, [s.text for some in own for s in some[:n]], _passages('--text', text) if text else []
 
-# %% ../nbs/93_cli_erase.ipynb #8f7c2f46
+# %% ../nbs/93_cli_erase.ipynb #ce3def8b
 @_erase_command
 def eval(
     model:str, # A shipped model, a folder, or owner/name on a model hub
@@ -456,7 +449,8 @@ def eval(
     domain:str='', # For models of the text world: which domain was erased
     questions:Path|None=None, # For others: .json or .jsonl of {"question", "choices", "answer" from 0}
     text:Path|None=None, # Texts whose perplexity is taken: one a line, or .jsonl with "text"
-    tasks:str='', # Tasks of lm-evaluation-harness, such as wmdp_bio,mmlu
+    tasks:str='', # Of lm-eval, such as wmdp_bio,mmlu; NAME=FOLDER for data on disk; or a file as --questions
+    limit:int|None=None, # Questions of each of those; all by default
     judge:str='', # Model that reads what was written; the base by default
     n:int=48, # Questions of each form, and texts to write
     dtype:str='float32', # Precision of the model: float32, bfloat16 or float16
@@ -471,7 +465,8 @@ def eval(
     lm = _model(model, dtype)
     beside, reader = _opened(lm, adapter), _model(judge, dtype) if judge else lm
     for o in (lm, *beside.values()): _fits(o, quiz) if isinstance(o, type(lm)) else None
-    found = _evaluated(lm, beside, quiz, stems, texts, [o for o in tasks.split(',') if o], reader, seed)
+    names = [o.strip() for o in tasks.split(',') if o.strip()]
+    found = _evaluated(lm, beside, quiz, stems, texts, names, limit, reader, seed)
     about = dict(model=model, domain=domain, judge=judge or model, n=n, seed=seed)
     if json: write_atomic(json, dumps(about | dict(models=found), indent=1)+'\n')
     Console().print(_table(found, f'{model}: answers known, with 95 % intervals; how it writes and reads'))

@@ -98,7 +98,7 @@ class Stage:
         "Take the adapters off the model"
         self._stack.close(); self.dials = {}
 
-# %% ../../nbs/language/094_playground.ipynb #0d00d3b8
+# %% ../../nbs/language/094_playground.ipynb #52c77f2f
 @patch
 @contextmanager
 def speaking(self:Stage,
@@ -115,6 +115,7 @@ def speaking(self:Stage,
     finally:
         if name!='base': self.dials[name].scale = 0.
 
+# %% ../../nbs/language/094_playground.ipynb #4bf2217e
 @patch
 def say(self:Stage,
     prompt, # A text or a `Sentence`
@@ -158,7 +159,7 @@ def compare(
     finally: stage.close()
     return Comparison(prompts, said)
 
-# %% ../../nbs/language/094_playground.ipynb #5062ea59
+# %% ../../nbs/language/094_playground.ipynb #b4fc7f28
 _GREEN, _ORANGE, _GREY = PALETTE[2], PALETTE[1], PALETTE[4]
 
 def _colour(token, prompt): # of a next token: true, wrong, or neither is known
@@ -176,7 +177,7 @@ def _bar(label, p, colour): # a row of a small bar chart
         f'<span style="width:6em">{bar}</span><span>{p:.2f}</span></div>')
 
 def _column(r, prompt, bars=True): # what one form says
-    out = f'<div style="min-height:3em">{_shown(r.text)}</div>'
+    out = f'<div style="min-height:{3*bars}em">{_shown(r.text)}</div>'
     out += ''.join(f'<div style="color:#6b7280">⚄ {_shown(o)}</div>' for o in r.samples)
     if bars: out += ''.join(_bar(t, v, _colour(t, prompt)) for t,v in r.next)
     if r.right is not None: out += f'<div>true answer <b style="color:{_GREEN}">{r.right:.2f}</b>'
@@ -193,7 +194,7 @@ def _table(c): # a comparison in HTML
         rows.append(row([f'<i>{_shown(_text(p))}</i>', *(_column(v[i], p, False) for v in c.values())]))
     return f'<table style="font:13px system-ui,sans-serif">{"".join(rows)}</table>'
 
-# %% ../../nbs/language/094_playground.ipynb #3390445f
+# %% ../../nbs/language/094_playground.ipynb #e0fd50d9
 def _lines(text, font, width, most): # wrapped, and cut where there are too many
     lines = _wrap(text.replace('\n', ' ↵ '), font, width)
     return lines if len(lines) <= most else [*lines[:most-1], lines[most-1][:-1]+'…']
@@ -203,17 +204,18 @@ def card(
     r:Reply, # What was made of it
     head:str='', # Above it
     width:int=420, # Pixels
-)->Image.Image: # Of the same height for all, `150 + 15` pixels a next token
+    lines:int=7, # Of text: so many there is room for
+)->Image.Image: # `36+16*lines+15*len(r.next)` pixels high
     "A reply as a picture"
-    small, bold, n = _font(11), _font(12, bold=True), len(r.next)
-    im = Image.new('RGB', (width, 150+15*n), 'white'); draw = ImageDraw.Draw(im); y = 6
-    parts = (head, small, '#6b7280', 1), (_text(prompt), _font(12), '#374151', 4), (r.text, bold,
-        PALETTE[0], 3)
-    for text,font,ink,most in parts:
-        for line in _lines(text, font, width-16, most): draw.text((8, y), line, ink, font); y += 16
-        y += 3
+    plain, small, bold, top = _font(12), _font(11), _font(12, bold=True), 32+16*lines
+    im = Image.new('RGB', (width, top+4+15*len(r.next)), 'white'); draw = ImageDraw.Draw(im)
+    draw.text((8, 6), head, '#6b7280', small); y = 24
+    said = _lines(r.text, bold, width-16, min(4, lines-1))
+    asked = _lines(_text(prompt), plain, width-16, lines-len(said))
+    for some,font,ink in ((asked, plain, '#374151'), (said, bold, PALETTE[0])):
+        for line in some: draw.text((8, y), line, ink, font); y += 16
     for k,(token,p) in enumerate(r.next):
-        y = 146+15*k
+        y = top+15*k
         said = repr(token)[1:-1] if token.strip() else repr(token)
         draw.text((112, y), said[:16], '#374151', small, 'ra')
         draw.rectangle((118, y+2, 118+(width-170)*p, y+11), _colour(token, prompt))
@@ -224,7 +226,7 @@ def _webp(im): # exact, and small for flat colours
     im.save(out := io.BytesIO(), 'webp', lossless=True, quality=90)
     return 'data:image/webp;base64,'+base64.b64encode(out.getvalue()).decode()
 
-# %% ../../nbs/language/094_playground.ipynb #9762c935
+# %% ../../nbs/language/094_playground.ipynb #d3533ee7
 def frames(
     lm, # An `LM`, or what `LM.load` takes; it is left as it was
     adapters, # As for `Stage`
@@ -247,8 +249,10 @@ def frames(
                 with stage.speaking(name, s) as m:
                     said[name, s] = reply(m, prompts, tokens, temperature=0., top=top)
     finally: stage.close()
-    drawn = [_webp(card(p, said[k, s][i], f'{k}, strength {s:g}')) for i,p in enumerate(prompts)
-        for k in stage.adapters for s in strengths]
+    lines = max(len(_lines(_text(p), _font(12), 404, 5)+_lines(r[i].text, _font(12, True), 404, 4))
+        for r in said.values() for i,p in enumerate(prompts))
+    drawn = [_webp(card(p, said[k, s][i], f'{k}, strength {s:g}', lines=lines))
+        for i,p in enumerate(prompts) for k in stage.adapters for s in strengths]
     return Frames(drawn, prompt=range(1, len(prompts)+1), method=list(stage.adapters),
         strength=[f'{s:g}' for s in strengths], **kw)
 
