@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'CANNED', 'Recipe', 'recipe', 'places', 'guided', 'deflections', 'Log', 'log_figure', 'train_adapter',
-           'recall', 'erase']
+           'recall', 'erase', 'Cost', 'cost']
 
 # %% ../../nbs/language/08_elm.ipynb #1d922855
 import json, re, tempfile, warnings
@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from ..core.adapters import Adapter, match
-from ..core.decoders import FAMILIES, family, root
+from ..core.decoders import FAMILIES, family, layers, root
 from ..core.figures import style
 from ..core.hub import write_atomic
 from ..core.lm import LM, Tokens
@@ -213,6 +214,7 @@ def _frozen(model): # its weights want no gradients inside
     finally:
         for o,g in old.items(): o.requires_grad_(g)
 
+# %% ../../nbs/language/08_elm.ipynb #7ec347f8
 def _drop(dial, p): # dropout on what the adapter reads
     for layer in dial._layers if p else ():
         layer.lora_dropout['dial'] = torch.nn.Dropout(p).train()
@@ -421,3 +423,78 @@ def _looking(held, r, watch): # what is asked now and then: of passages that are
 def _continued(lm, rows, n=32): # what a model writes after the beginnings of passages
     ids, mask = _padded([list(p.plain)+_head(p) for p in rows], 'left', lm.device)
     return lm.generate(Tokens(ids, mask), min(n, lm._most-ids.shape[1]))
+
+# %% ../../nbs/language/08_elm.ipynb #4bf5405c
+class Cost(NamedTuple):
+    "What one update takes"
+    tokens:int # Read by the student
+    flops:float # Of its forward and backward pass, attention included
+    numbers:int # That are trained
+    weights:float # Bytes of the frozen model
+    optimiser:float # Bytes of the adapter, its gradients and two averages, in single precision
+    activations:float # Bytes that the backward pass reads
+    checkpointed:float # The same if every layer keeps its input alone and is computed once more
+    logits:float # Bytes of the logits of tokens that count, and of their gradients
+
+    def peak(self, checkpointed:bool=False): # Bytes
+        "Memory when the backward pass begins"
+        kept = self.checkpointed if checkpointed else self.activations
+        return self.weights + self.optimiser + kept + self.logits
+
+    def seconds(self, tflops:float): # That the device does in fact: 10¹² operations a second
+        "Time of an update"
+        return self.flops/tflops/1e12
+
+# %% ../../nbs/language/08_elm.ipynb #2bcd687e
+def cost(
+    config, # Of a Llama, Mistral or Qwen2 of transformers
+    preset='default', # Key of `PRESETS`, or a `Recipe`
+    passage:int|None=None, # Tokens of a passage; None: as many as are kept
+    size:int=2, # Bytes of a number of the frozen model
+    **changes, # Settings of the preset to change
+)->Cost:
+    "What an update takes, from the shapes of a model alone"
+    from transformers import AutoModelForCausalLM
+    r, kinds = recipe(preset, **changes), ('llama', 'mistral', 'qwen2')
+    if family(config) not in kinds: raise ValueError(
+        f'what {family(config)} keeps for its backward pass was not counted; {", ".join(kinds)} were')
+    with torch.device('meta'): lm = LM(AutoModelForCausalLM.from_config(config), None)
+    n, write = passage or r.most, r.fluent*bool(r.weights[2])
+    texts = [(n, n)]*2*r.batch + [(write+max(1, min(24, n//2)), write)]*r.batch*bool(write)
+    batch = pack([Segment([0]*a, range(b), labels(torch.zeros(b).long()), 1., 0) for a,b in texts])
+    (b, length), rows = batch['input_ids'].shape, len(batch['at'])
+    names, modules = places(lm, r.layers, r.modules), dict(lm.model.named_modules())
+    shapes = {o: modules[o].weight.shape for o in names}
+    numbers = r.rank*sum(map(sum, shapes.values()))
+    kept, less = _kept(lm, shapes, r.rank, size,
+        length*bool((batch['position_ids'].diff()!=1).any()))
+    V = lm.model.get_output_embeddings().weight.shape[0]
+    return Cost(b*length, _flops(lm, shapes, r.rank, b*length, rows, length), numbers,
+        size*sum(o.numel() for o in lm.model.parameters()), 16*numbers, b*length*kept, b*length*less,
+        2*size*rows*V)
+
+# %% ../../nbs/language/08_elm.ipynb #06001304
+def _layer_of(name): return int(re.search(r'\.(\d+)\.', name)[1])
+
+def _flops(lm, shapes, rank, tokens, rows, length): # two for each number that a token meets
+    first, d = min(map(_layer_of, shapes)), lm.d_model
+    own = sum(o.weight.numel() for o in layers(lm.model)[0].modules() if isinstance(o, torch.nn.Linear))
+    reads = [o for o in shapes if _layer_of(o)==first and o.rpartition('.')[2] in FAMILIES[lm.family].qkv]
+    above, attention = lm.n_layers-first, 2*length*lm.n_heads*lm.d_head
+    passed = above*own - sum(shapes[o].numel() for o in reads)      # nothing is learnt below the first
+    changes = rank*(3*sum(map(sum, shapes.values())) - sum(shapes[o][1] for o in reads))
+    head = 2*rows*d*lm.model.get_output_embeddings().weight.shape[0]
+    return 2*head + 2*tokens*((lm.n_layers*(own+attention)) + passed + 2*above*attention + changes)
+
+def _kept(lm, shapes, rank, size, mask): # bytes a token that the backward pass reads; with checkpoints
+    qkv, above = FAMILIES[lm.family].qkv, lm.n_layers-min(map(_layer_of, shapes))
+    norm = 4*(lm.d_model+1)                       # in single precision, with its scale
+    heads = 2*(lm.n_heads + (lm.n_heads if mask else lm.n_kv_heads)) # with a mask each has its own
+    one = 2*norm + size*(heads*lm.d_head+3*lm.d_mlp+mask) + 4*lm.n_heads
+    def read(o): # matrices that share what they read share its copy, unless each makes its own
+        kind = o.rpartition('.')[2]
+        return o if size < 4 else (_layer_of(o), 'qkv' if kind in qkv else kind.replace('gate', 'up'))
+    copies = {read(o): shapes[o][1] for o in shapes if size < 4 or not o.endswith('o_proj')}
+    more = 4*(sum(copies.values())+rank*len(shapes))
+    turn, adapted = 2*size*lm.d_head, len(set(map(_layer_of, shapes)))
+    return above*one + more + turn, size*lm.d_model*lm.n_layers + norm + turn + one + more/adapted

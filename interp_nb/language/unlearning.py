@@ -34,7 +34,7 @@ class Baseline:
     forget_weight:float=1. # Weight of the loss on forget passages
     retain_weight:float=1. # Weight of the loss on retain passages
     retain_loss:str='nll' # 'nll', or 'kl' to the frozen model; RMU and RepNoise have their own
-    beta:float=.1 # NPO, SimNPO: slope; adaptive RMU: target's length over states'; RepNoise: weight of noise
+    beta:float=.1 # NPO, SimNPO: slope; adaptive RMU: length over that of states; RepNoise: weight of noise
     delta:float=0. # SimNPO: loss that is raised enough
     c:float=6.5 # RMU: length of the vector that states are steered to
     layer:int|None=None # RMU: whose output is steered; None: at 7/32 of the depth, at least 1
@@ -173,17 +173,21 @@ def states(
     lm:LM, # The model
     batch:dict, # From `pack`
     layer:int, # Whose output
+    start=None, # `(layer, residual)`: begin at that layer with this, `(rows, length, d)`; None: with tokens
 )->Tensor: # `(n, d)`: at the positions that count
     "Residual after a layer, computed no further than that"
-    got, at = [], batch['at'].to(lm.device)
+    return _residual(lm, batch, layer, start).flatten(0, 1)[batch['at'].to(lm.device)]
+
+def _residual(lm, batch, layer, start=None): # at all positions, `(rows, length, d)`
+    got = []
     def keep(module, args, out): got.append(out[0] if isinstance(out, tuple) else out)
     ids, pos = (batch[k].to(lm.device) for k in ('input_ids', 'position_ids'))
     nothing = torch.zeros(len(ids), 0, dtype=torch.long, device=lm.device)
     hook = blocks(lm.model)[layer].register_forward_hook(keep)
     try:
-        with lm._window(None, layer, nothing): lm.model(input_ids=ids, position_ids=pos, use_cache=False)
+        with lm._window(start, layer, nothing): lm.model(input_ids=ids, position_ids=pos, use_cache=False)
     finally: hook.remove()
-    return got[0].flatten(0, 1)[at]
+    return got[0]
 
 # %% ../../nbs/language/085_unlearning.ipynb #9a2e226f
 @contextmanager
@@ -193,18 +197,30 @@ def _off(dial): # the frozen model inside
     finally: dial.scale = old
 
 def _rmu_layer(lm, s): return max(1, lm.n_layers*7//32) if s.layer is None else s.layer
+def _rmu_layers(lm, s): return s.layers or tuple(range(max(0, _rmu_layer(lm, s)-2), _rmu_layer(lm, s)+1))
 
-def _steering(lm, gone, kept, s, seed): # step of RMU and of the adaptive one
-    layer, u = _rmu_layer(lm, s), direction(lm.d_model, seed).to(lm.device)
-    gone, kept = [told(p) for p in gone], [told(p) for p in kept]
+def _beside(f, r): # two packed batches as one: the rows of `r` after those of `f`
+    both = {k: torch.cat([f[k], r[k]]) for k in ('input_ids', 'position_ids')}
+    return both | dict(at=torch.cat([f['at'], r['at']+f['input_ids'].numel()]))
+
+# %% ../../nbs/language/085_unlearning.ipynb #2fa14099
+def _steering(lm, topics, kept, s, seed): # step of RMU and of the adaptive one; topics take turns
+    layer, first = _rmu_layer(lm, s), min(_rmu_layers(lm, s))
+    us = [direction(lm.d_model, seed+k).to(lm.device) for k in range(len(topics))]
+    topics, kept = [[told(p) for p in o] for o in topics], [told(p) for p in kept]
     def step(i, dial):
-        f, r = pack(draw(gone, i, s.batch, mix(seed, 0))), pack(draw(kept, i, s.batch, mix(seed, 1)))
-        with torch.no_grad(), _off(dial):
-            still = states(lm, r, layer)
-            size = s.beta*states(lm, f, layer).norm(dim=-1, keepdim=True) if s.method=='adaptive-rmu' else s.c
-        both = pack(draw(gone, i, s.batch, mix(seed, 0))+draw(kept, i, s.batch, mix(seed, 1)))
-        h = states(lm, both, layer)
-        away, stays = (h[:len(f['at'])]-size*u).square().mean(), (h[len(f['at']):]-still).square().mean()
+        k, turn = i%len(topics), i//len(topics)
+        f, r = draw(topics[k], turn, s.batch, mix(seed, 2*k)), draw(kept, i, s.batch, mix(seed, 1))
+        f, r = (pack(o, max(len(x.ids) for x in f+r)) for o in (f, r))
+        both, n = _beside(f, r), len(f['input_ids'])
+        with torch.no_grad(), _off(dial):                # below the first change live and frozen are the same
+            low = _residual(lm, both, first-1) if first else None
+            def begin(a, b): return first and (first, low[a:b])
+            still, size = states(lm, r, layer, begin(n, None)), s.c
+            if s.method=='adaptive-rmu':
+                size = s.beta*states(lm, f, layer, begin(0, n)).norm(dim=-1, keepdim=True)
+        h = states(lm, both, layer, begin(0, None))
+        away, stays = (h[:len(f['at'])]-size*us[k]).square().mean(), (h[len(f['at']):]-still).square().mean()
         return s.forget_weight*away + s.retain_weight*stays, dict(forget=away.item(), retain=stays.item())
     return step
 
@@ -257,17 +273,24 @@ def translate(
     anchors:dict, # The concept's own words -> ordinary ones
 )->tuple: # Ids of text and translation; pairs of corresponding positions; positions of words seen before
     "Replace a concept's words, and remember which token stands where"
-    pattern = re.compile('('+'|'.join(re.escape(o) for o in sorted(anchors, key=len, reverse=True))+')')
-    own, other, pairs, seen, again = [], [], [], set(), []
-    for piece in filter(None, pattern.split(text)):
-        a, b = _ids(lm, piece), _ids(lm, anchors.get(piece, piece))
-        if piece not in anchors: pairs += zip(range(len(own), len(own)+len(a)),
-            range(len(other), len(other)+len(b)))
-        elif a and b: pairs.append((len(own)+len(a)-1, len(other)+len(b)-1))     # the words' last tokens
-        if piece in seen: again += range(len(own), len(own)+len(a))
-        if piece in anchors: seen.add(piece)
-        own += a; other += b
-    return own, other, pairs, again
+    pattern = re.compile('|'.join(re.escape(o) for o in sorted(anchors, key=len, reverse=True)))
+    other, ends, seen, again, last = '', {}, set(), [], 0
+    for m in [*pattern.finditer(text), None]:
+        start = m.start() if m else len(text)
+        ends |= {k: len(other)+k-last for k in range(last+1, start+1)}
+        other += text[last:start]
+        if m is None: break
+        other += anchors[m[0]]; last = m.end(); ends[last] = len(other)      # a word ends where its own does
+        if m[0] in seen: again.append(m.span())
+        seen.add(m[0])
+    (own, at), (other, there) = _with_ends(lm, text), _with_ends(lm, other)
+    there = {e: i for i,e in enumerate(there)}
+    pairs = [(i, there[ends[e]]) for e,i in {e: i for i,e in enumerate(at)}.items() if ends.get(e) in there]
+    return own, other, pairs, [i for i,e in enumerate(at) if any(a < e <= b for a,b in again)]
+
+def _with_ends(lm, text): # ids, and where in the text each ends
+    t = lm.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    return t.input_ids, [b for _,b in t.offset_mapping]
 
 # %% ../../nbs/language/085_unlearning.ipynb #e850a0f5
 @torch.no_grad()
@@ -291,29 +314,36 @@ def whp_labels(
 def _imitating(lm, texts, anchors, s, seed): # step of WHP
     if not anchors: raise ValueError("WHP needs anchors: the concept's own words and ordinary ones, "
         "such as {'Hogwarts': 'the school'}")
+    if odd := [t for t in texts if not isinstance(t, str)]: raise TypeError(
+        f'WHP translates texts word by word; {len(odd)} of {len(texts)} forget texts are conversations')
     rows = [told(p) for p in passages(lm, texts, most=s.most)]
     more, n = whole(lm, places(lm, range(lm.n_layers))), max(1, round(s.reinforced*len(rows)/s.batch))
     def learn(i, dial): return _each(lm, draw(rows, i, s.batch, seed)).mean(), {}
     train_adapter(lm, more, learn, replace(s, lr=s.reinforce, steps=n), quiet=True, seed=seed)
-    begin, out = lm.tokenizer('').input_ids, []
-    def base(ids): return logits_after(lm, [begin], [ids])[0].float()
-    def reinforced(ids):
-        with more.attach(lm.model): return base(ids)
-    for t in texts:
-        ids, at, label = whp_labels(base, reinforced, lm, t, anchors, s.push)
-        at, label = zip(*[(a, l) for a,l in zip(at, label.tolist()) if a < s.most]) if at else ((), ())
-        if at: out.append(Segment(begin+ids[:s.most], [a+len(begin) for a in at],
-            labels(torch.tensor(label)), 1/len(at)))
+    out = [o for i in range(0, len(texts), 16) for o in _imitations(lm, more, texts[i:i+16], anchors, s)]
     def step(i, dial):
         loss = _each(lm, draw(out, i, s.batch, seed)).mean()
         return loss, dict(forget=loss.item())
     return step
 
+def _imitations(lm, more, texts, anchors, s): # a few texts as segments; two readings for all of them
+    begin, split = lm.tokenizer('').input_ids, [translate(lm, t, anchors)[:2] for t in texts]
+    def read(rows):
+        found = dict(zip(map(tuple, rows), logits_after(lm, [begin]*len(rows), rows)))
+        return lambda ids: found[tuple(ids)].float()
+    base = read([o for two in split for o in two])
+    with more.attach(lm.model): reinforced = read([o for o,_ in split])
+    for t in texts:
+        ids, at, label = whp_labels(base, reinforced, lm, t, anchors, s.push)
+        at, label = zip(*[(a, l) for a,l in zip(at, label.tolist()) if a < s.most]) if at else ((), ())
+        if at: yield Segment(begin+ids[:s.most], [a+len(begin) for a in at], labels(torch.tensor(label)),
+            1/len(at))
+
 # %% ../../nbs/language/085_unlearning.ipynb #707a6c90
 def unlearn(
     lm, # Model: an `LM`, or what `LM.load` takes; it is left as it was
     concept, # Keywords, or a `Concept`
-    forget:list, # Texts about it, or conversations that end with the assistant
+    forget, # Texts about it, or conversations that end with the assistant; or several topics: name -> texts
     retain:list, # Texts about everything else
     preset='rmu', # Key of `BASELINES`, or a `Baseline`
     anchors:dict|None=None, # WHP only: the concept's own words -> ordinary ones
@@ -327,11 +357,14 @@ def unlearn(
 )->Adapter: # With `info['recipe']` and `info['log']`
     "Unlearn a concept with another method than ELM: same data, same loop, same kind of result"
     lm, s, about = LM.load(lm), baseline(preset, **changes), describe(concept)
-    check_texts(about, forget, retain, bool(s.retain_weight))
-    gone, kept = (passages(lm, o, None, s.most) if len(o) else [] for o in (forget, retain))
+    texts, topics = _topics(forget)
+    check_texts(about, texts, retain, bool(s.retain_weight))
+    topics = [passages(lm, o, None, s.most) for o in topics]
+    kept = passages(lm, retain, None, s.most) if len(retain) else []
+    gone = sum(topics, [])
     s = replace(s, steps=s.steps or max(1, round(s.epochs*len(gone)/s.batch)))
-    step = _imitating(lm, forget, anchors, s, seed) if s.method=='whp' else _STEPS[s.method](lm, gone,
-        kept, s, seed)
+    step = _imitating(lm, texts, anchors, s, seed) if s.method=='whp' else _STEPS[s.method](lm,
+        topics if s.method.endswith('rmu') else gone, kept, s, seed)
     adapter = _fresh(lm, s, about, seed)
     held = dict(recall_forget=gone[:16], recall_retain=kept[:16])
     def look(lm): return {k: recall(lm, o) for k,o in held.items() if o} | (watch(lm) if watch else {})
@@ -341,14 +374,19 @@ def unlearn(
     return adapter
 
 # %% ../../nbs/language/085_unlearning.ipynb #6951cbe8
+def _topics(forget): # all texts, and those of each topic
+    if not isinstance(forget, dict): return forget, [forget]
+    if bad := [k for k,o in forget.items() if isinstance(o, str) or not len(o)]: raise ValueError(
+        f'topic {bad[0]!r} has no list of texts; a topic is a name and its texts')
+    return [t for o in forget.values() for t in o], list(forget.values())
+
 _STEPS = dict.fromkeys(('ga', 'graddiff', 'npo', 'simnpo'), _likelihood) | {'rmu': _steering,
     'adaptive-rmu': _steering,
     'repnoise': _noising}
 
 def _fresh(lm, s, about, seed): # the adapter that a method trains
     rmu = s.method.endswith('rmu')
-    top = _rmu_layer(lm, s)
-    layers = s.layers or (range(max(0, top-2), top+1) if rmu else range(lm.n_layers))
+    layers = _rmu_layers(lm, s) if rmu else s.layers or range(lm.n_layers)
     names = places(lm, layers, 'mlp' if s.modules=='mlp-down' else s.modules)
     if s.modules=='mlp-down':
         down = {parts(lm.model, l).down for l in layers}
