@@ -230,7 +230,7 @@ def attacked(
     attacks=ATTACKS, # Which
     n:int=48, # Questions, at most
     steps:int=40, # Updates of relearning, each of 8 texts
-    tries:int=12, # Replacements in each of as many steps of the search
+    tries:int=10, # Replacements in each of as many steps of the search
     seed:int=0, # Of everything drawn
 )->dict: # Attack -> hits on the same questions, `(n,)`
     "What a model answers about one half of the names, under attacks that know the other half"
