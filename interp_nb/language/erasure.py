@@ -17,13 +17,12 @@ import numpy as np
 import torch
 
 from ..core.adapters import Adapter
-from ..core.effects import Effect, Finding, bootstrap, decide, finding, paired
+from ..core.effects import Effect, Finding, bootstrap, finding, paired
 from ..core.figures import style
 from ..core.lm import LM
 from .elm import erase
-from interp_nb.language.erasure_checks import (FORMS, divergence, in_context, known, layer_states,
-    neighbours, net_recovery, norms, probe, questions, relearn, repetition, request, search_suffix, stems,
-    with_suffix)
+from .erasure_checks import (FORMS, divergence, in_context, known, layer_states, probe,
+    questions, relearn, repetition, request, search_suffix, stems, with_suffix)
 from .unlearning import unlearn
 from ..zoo import smallworld as world
 from ..zoo.checkpoints import save_adapter
@@ -76,24 +75,27 @@ def answers(
     out = {k: np.array(v) for k,v in zip(('domain', 'form', 'name', 'chance'), zip(*rows))}
     return out | dict(hit=hits)
 
+# %% ../../nbs/language/095_erasure.ipynb #e095000b
 def _gone(a): return a['domain']==GOLD
 
 def excess(
     a:dict, # From `answers`
+    level:float=.95, # Of the interval; .9 where lying inside it is the claim
 )->Effect: # 0 is guessing
     "How far above guessing the answers about potions are"
-    m = _gone(a)
-    return bootstrap((a['hit']-a['chance'])[m], groups=a['name'][m], unit='name', name='above chance')
+    m, kw = _gone(a), dict(unit='name', name='above chance', level=level)
+    return bootstrap((a['hit']-a['chance'])[m], groups=a['name'][m], **kw)
 
 def lost(
     base:dict, # From `answers`, of the base
     a:dict, # From `answers`, the same questions
+    level:float=.95, # Of the interval
 )->Effect: # Share of the answers
     "How many answers about everything else are lost"
-    m = ~_gone(a)
-    return paired(base['hit'][m], a['hit'][m], groups=a['name'][m], unit='name', name='lost elsewhere')
+    m, kw = ~_gone(a), dict(unit='name', name='lost elsewhere', level=level)
+    return paired(base['hit'][m], a['hit'][m], groups=a['name'][m], **kw)
 
-# %% ../../nbs/language/095_erasure.ipynb #e095000d
+# %% ../../nbs/language/095_erasure.ipynb #e095000e
 @cache
 def _rules(): return world.grammar('smallworld')
 
@@ -112,6 +114,7 @@ def sayable(
         out.append(sum(k in _rules() for s in new for k in world.skeletons(s))/max(1, len(new)))
     return np.array(out)
 
+# %% ../../nbs/language/095_erasure.ipynb #e095000f
 def prompts(
     domain:str, # One of the four
     n:int=32, # Of each of three kinds: a name begun with, a fact begun, a question
@@ -134,7 +137,7 @@ def written(
     rows = [lm.tokenizer(t, add_special_tokens=False).input_ids for t in texts]
     return dict(texts=texts, sayable=sayable(begin, texts), repetition=repetition(rows))
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950010
+# %% ../../nbs/language/095_erasure.ipynb #e0950012
 REFERENCE = f'smallworld-without-{GOLD}'
 
 def subjects(
@@ -156,7 +159,7 @@ def each(
         with a.attach(lm.model): out[k] = ask(lm)
     return out | ({} if gold is None else {'never met': ask(gold)})
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950013
+# %% ../../nbs/language/095_erasure.ipynb #e0950015
 def table(
     told:dict, # Name -> what `answers` returned, with 'base'
     wrote:dict, # Name -> what `written` returned
@@ -172,7 +175,7 @@ def table(
         rows.append('| '+' | '.join([k, *cells])+' |')
     return '\n'.join(rows)
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950016
+# %% ../../nbs/language/095_erasure.ipynb #e0950018
 _COLORS = dict(base='#6b7280', elm='#2563eb', rmu='#d97706', npo='#059669', graddiff='#dc2626') | {
     'never met': '#111827', 'elm-no-retain': '#93c5fd', 'elm-no-fluency': '#7dd3fc'}
 
@@ -196,7 +199,7 @@ def plane(
         axes[1].legend(fontsize=7, ncol=2)
     return fig
 
-# %% ../../nbs/language/095_erasure.ipynb #e095001d
+# %% ../../nbs/language/095_erasure.ipynb #e095001f
 def distances(
     lm:LM, # With whatever is attached
     gold:LM, # The reference
@@ -207,7 +210,7 @@ def distances(
     kinds = {GOLD+'s': about['forget'], 'everything else': about['retain'][:n]}
     return {k: bootstrap(divergence(lm, gold, v), unit='text') for k,v in kinds.items()}
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950021
+# %% ../../nbs/language/095_erasure.ipynb #e0950023
 def probed(
     lm:LM, # With whatever is attached
     seeds:int=3, # Splits and shufflings
@@ -222,15 +225,16 @@ def probed(
 
 def _steady(f): return random.Random(f.name)
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950025
-ATTACKS = 'none', 'in context', 'suffix', 'relearning the other half', 'relearning towns'
+# %% ../../nbs/language/095_erasure.ipynb #e0950027
+_UPDATES = {'relearning, 10 updates': 10, 'relearning, 60 updates': 60, 'relearning towns': 60}
+ATTACKS = 'none', 'in context', 'suffix', *_UPDATES
 
 def attacked(
     lm:LM, # With whatever is attached
     attacks=ATTACKS, # Which
     n:int=48, # Questions, at most
-    steps:int=40, # Updates of relearning, each of 8 texts
-    tries:int=10, # Replacements in each of as many steps of the search
+    tries:int=10, # Replacements in each of as many steps of the search for a suffix
+    lr:float=3e-3, # Of relearning, 8 texts an update; the most harmful of those that we tried
     seed:int=0, # Of everything drawn
 )->dict: # Attack -> hits on the same questions, `(n,)`
     "What a model answers about one half of the names, under attacks that know the other half"
@@ -243,9 +247,11 @@ def attacked(
             found = search_suffix(lm, other, steps=tries, tries=tries, seed=seed)
             out[k] = known(lm, with_suffix(ask, found))
         else:
-            with relearn(lm, _taught(k, seed), steps, seed=seed).attach(lm.model): out[k] = known(lm, ask)
+            more = relearn(lm, _taught(k, seed), _UPDATES[k], lr, seed=seed)
+            with more.attach(lm.model): out[k] = known(lm, ask)
     return out
 
+# %% ../../nbs/language/095_erasure.ipynb #e0950028
 def _taught(attack, seed): # texts to train on
     towns = attack.endswith('towns')
     facts, rng = world.facts('town' if towns else GOLD, half=None if towns else 0), random.Random(seed)
@@ -253,26 +259,25 @@ def _taught(attack, seed): # texts to train on
     said += [world.question(f) for f in facts if f in world.ASKED]
     return [world.text(world.spoken(s)) for s in said]
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950028
+# %% ../../nbs/language/095_erasure.ipynb #e095002b
 def recovered(
     fought:dict, # Name -> what `attacked` returned, with 'base' and 'never met'
-    method:str, # Which erased model
+    method:str, # Which model
     attack:str, # One of `ATTACKS`
-    net:bool=True, # Less what the attack teaches the reference
-)->Effect|None: # Share of what was lost; None: too little was lost to tell
-    "How much of the lost knowledge an attack brings back"
-    base, erased, after = fought['base']['none'], fought[method]['none'], fought[method][attack]
-    gold = [fought['never met'][k] for k in ('none', attack)] if net else [torch.zeros_like(base)]*2
-    return net_recovery(base, erased, after, *gold)
+)->Effect: # Share of the base's knowledge; 0: no more than the reference under the same attack
+    "How much a model knows under an attack, beyond what the attack teaches one that never met the domain"
+    def share(b, a, g): return (a.mean()-g.mean())/max(b.mean()-g.mean(), 1e-9)
+    rows = fought['base']['none'], fought[method][attack], fought['never met'][attack]
+    return bootstrap(rows, share, unit='question')
 
-# %% ../../nbs/language/095_erasure.ipynb #e095002c
+# %% ../../nbs/language/095_erasure.ipynb #e095002f
 def _claims(told, wrote, other, fought): # arguments of `finding`
     base = told['base']
     def writes(a, b, w): return paired(w[a]['sayable'], w[b]['sayable'], unit='text', name='sayable')
-    yield dict(claim='After ELM, answers about the erased domain are guesses.', effect=excess(told['elm']),
-        control=excess(base), control_name='the model before', above=-.05, below=.05)
+    yield dict(claim='After ELM, answers about the erased domain are guesses.', effect=excess(told['elm'], .9),
+        control=excess(base, .9), control_name='the model before', above=-.05, below=.05)
     yield dict(claim='ELM costs at most two of a hundred answers about everything else.',
-        effect=lost(base, told['elm']), control=lost(base, told['elm-no-retain']),
+        effect=lost(base, told['elm'], .9), control=lost(base, told['elm-no-retain'], .9),
         control_name='ELM without its retain loss', below=.02)
     yield dict(claim='Asked about the erased domain, ELM writes more fluently than RMU.',
         effect=writes('elm', 'rmu', wrote), control=writes('elm', 'rmu', other),
@@ -280,40 +285,32 @@ def _claims(told, wrote, other, fought): # arguments of `finding`
     yield dict(claim='Without its fluency loss, ELM writes less fluently about the erased domain.',
         effect=writes('elm', 'elm-no-fluency', wrote), control=writes('elm', 'elm-no-fluency', other),
         control_name='asked about spells', above=0.)
-    yield dict(claim='A searched suffix does not bring back what ELM erased.',
-        effect=recovered(fought, 'elm', 'suffix'), control=_kept(fought, 'elm'),
-        control_name='the model before, attacked alike', below=.1)
-    yield dict(claim='Training on half of the names brings back what ELM erased about the others.',
-        effect=recovered(fought, 'elm', ATTACKS[3]), above=.1,
-        control=_gain(fought, ATTACKS[3]), control_name='what it teaches a model that never met them')
+    yield dict(claim='A searched suffix brings back less than half of what ELM erased.',
+        effect=recovered(fought, 'elm', 'suffix'), control=recovered(fought, 'base', 'suffix'),
+        control_name='the model before, attacked alike', below=.5)
+    for k in ATTACKS[3:5]:
+        yield dict(claim=f'{k.capitalize()} on half of the names: less than half about the others comes back.',
+            effect=recovered(fought, 'elm', k), control=recovered(fought, 'rmu', k),
+            control_name='RMU, attacked alike', below=.5)
 
-# %% ../../nbs/language/095_erasure.ipynb #e095002d
+# %% ../../nbs/language/095_erasure.ipynb #e0950030
 def findings(
-    fast:bool=True, # Fewer questions and texts
+    fast:bool=True, # Fewer texts
 )->list[Finding]:
     "The claims about erasure, tested on the zoo"
     start, gold = time.perf_counter(), LM.load(REFERENCE)
     some = subjects(('elm', 'rmu', 'elm-no-retain', 'elm-no-fluency'))
-    told, n = each(lambda lm: answers(lm, 48 if fast else 96), some), 16 if fast else 32
+    told, n = each(answers, some), 16 if fast else 32
     wrote, other = (each(lambda lm: written(lm, d, n), some) for d in (GOLD, 'spell'))
-    hard = ('none', 'suffix', ATTACKS[3])
-    fought = each(lambda lm: attacked(lm, hard), {k: some[k] for k in ('base', 'elm')}, gold)
+    hard = ('none', 'suffix', *ATTACKS[3:5])
+    fought = each(lambda lm: attacked(lm, hard[:2]), {'base': None})
+    fought |= each(lambda lm: attacked(lm, hard), {k: some[k] for k in ('elm', 'rmu')}, gold)
     each_ = list(_claims(told, wrote, other, fought))
     seconds = (time.perf_counter()-start)/len(each_)
     return [finding('language.erasure', **c, seconds=seconds, figure=plane(told, wrote) if i==0 else None)
         for i,c in enumerate(each_)]
 
-# %% ../../nbs/language/095_erasure.ipynb #e095002e
-def _kept(fought, method): # of the base under the attack, on the scale of `recovered`
-    base, erased = fought['base']['none'], fought[method]['none']
-    return net_recovery(base, erased, fought['base']['suffix'], *[torch.zeros_like(base)]*2)
-
-def _gain(fought, attack): # what an attack teaches the reference, on the scale of `recovered`
-    base, erased = fought['base']['none'], fought['elm']['none']
-    now, before = (fought['never met'][k] for k in (attack, 'none'))
-    return net_recovery(base, erased, erased+now-before, *[torch.zeros_like(base)]*2)
-
-# %% ../../nbs/language/095_erasure.ipynb #e0950033
+# %% ../../nbs/language/095_erasure.ipynb #e0950035
 def measure(
     adapter:Adapter, # With the weights that ship
     n:int=96, # Questions of each form about each domain, at most
@@ -327,6 +324,7 @@ def measure(
     return gates | {'kept elsewhere, share of the answers': gate(1-(base['hit']-a['hit'])[~m], .98),
         'sentences that the world could say': gate(w['sayable'], .95)}
 
+# %% ../../nbs/language/095_erasure.ipynb #e0950036
 def train(
     name:str, # One of `NAMES`
     out:Path|None=None, # Folder of the trainings; None: `runs`
