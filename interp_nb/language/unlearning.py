@@ -22,9 +22,8 @@ from ..core.decoders import final_norm, layers as blocks, parts, root
 from ..core.lm import LM
 from ..core.training import mix
 from .elm import check_texts, draw, places, recall, train_adapter
-from .targets import (Segment, _ids, concept as describe, cross_entropy, labels,
-    logits_after, pack,
-    packed_logits, passages, segment, targets)
+from .targets import (Segment, concept as describe, cross_entropy, labels, logits_after,
+    pack, packed_logits, passages, segment, targets)
 
 # %% ../../nbs/language/085_unlearning.ipynb #09e8459e
 @dataclass(frozen=True)
@@ -60,15 +59,15 @@ BASELINES = {
     'ga': _ga, 'graddiff': replace(_ga, method='graddiff', retain_weight=1.),              # open-unlearning
     'graddiff-kl': replace(_ga, method='graddiff', retain_weight=1., retain_loss='kl'),
     'npo': replace(_ga, method='npo', retain_weight=1., beta=.1),
-    'simnpo': replace(_ga, method='simnpo', forget_weight=.125, retain_weight=1., beta=4.5),
+    'simnpo': replace(_ga, method='simnpo', forget_weight=.125, beta=4.5),
     'rmu': _rmu, 'rmu-cli': replace(_rmu, c=20., retain_weight=100., steps=80),
     # Zephyr; defaults of its command
     'rmu-elm': replace(_rmu, lr=5e-4),
     # as swept by the authors of ELM
     'rmu-open': replace(_rmu, c=2., retain_weight=1., steps=80, batch=16),                 # open-unlearning
     'adaptive-rmu': replace(_rmu, method='adaptive-rmu', beta=5.),                  # beta as we recall it
-    'repnoise': Baseline('repnoise', forget_weight=1., beta=1e-3, lr=2e-5),                # its repository
-    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5),     # as used on Zephyr by ELM
+    'repnoise': Baseline('repnoise', beta=1e-3, lr=2e-5), # its repository
+    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5), # as used on Zephyr by ELM
     'whp': Baseline('whp', retain_weight=0., lr=1e-6, epochs=2., batch=8, most=512)}
 
 # %% ../../nbs/language/085_unlearning.ipynb #c94bc073
