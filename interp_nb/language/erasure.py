@@ -271,11 +271,17 @@ def recovered(
     return bootstrap(rows, share, unit='question')
 
 # %% ../../nbs/language/095_erasure.ipynb #e095002f
+def _by_form(a): # right answers about potions, in words
+    m = {f: _gone(a) & (a['form']==f) for f in FORMS}
+    said = [f'{f} {a["hit"][o].mean():.2f} ({CHANCE[f]:.3g})' for f,o in m.items()]
+    return f'By form (chance): {", ".join(said)}.'
+
 def _claims(told, wrote, other, fought): # arguments of `finding`
     base = told['base']
     def writes(a, b, w): return paired(w[a]['sayable'], w[b]['sayable'], unit='text', name='sayable')
-    yield dict(claim='After ELM, answers about the erased domain are guesses.', effect=excess(told['elm'], .9),
-        control=excess(base, .9), control_name='the model before', above=-.05, below=.05)
+    yield dict(claim='After ELM, answers about the erased domain are guesses, on average over five forms.',
+        effect=excess(told['elm'], .9), control=excess(base, .9), control_name='the model before',
+        above=-.05, below=.05, note=_by_form(told['elm']))
     yield dict(claim='ELM costs at most two of a hundred answers about everything else.',
         effect=lost(base, told['elm'], .9), control=lost(base, told['elm-no-retain'], .9),
         control_name='ELM without its retain loss', below=.02)
@@ -289,7 +295,7 @@ def _claims(told, wrote, other, fought): # arguments of `finding`
         effect=recovered(fought, 'elm', 'suffix'), control=recovered(fought, 'base', 'suffix'),
         control_name='the model before, attacked alike', below=.5)
     for k in ATTACKS[3:5]:
-        yield dict(claim=f'{k.capitalize()} on half of the names: less than half about the others comes back.',
+        yield dict(claim=f'{k.capitalize()}, on half of the names: less than half of the rest comes back.',
             effect=recovered(fought, 'elm', k), control=recovered(fought, 'rmu', k),
             control_name='RMU, attacked alike', below=.5)
 
