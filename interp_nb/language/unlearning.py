@@ -67,7 +67,7 @@ BASELINES = {
     'rmu-open': replace(_rmu, c=2., retain_weight=1., steps=80, batch=16),                 # open-unlearning
     'adaptive-rmu': replace(_rmu, method='adaptive-rmu', beta=5.),                  # beta as we recall it
     'repnoise': Baseline('repnoise', beta=1e-3, lr=2e-5), # its repository
-    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5), # as used on Zephyr by ELM
+    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5), # on Zephyr by ELM
     'whp': Baseline('whp', retain_weight=0., lr=1e-6, epochs=2., batch=8, most=512)}
 
 # %% ../../nbs/language/085_unlearning.ipynb #c94bc073
