@@ -67,7 +67,7 @@ BASELINES = {
     'rmu-open': replace(_rmu, c=2., retain_weight=1., steps=80, batch=16),                 # open-unlearning
     'adaptive-rmu': replace(_rmu, method='adaptive-rmu', beta=5.),                  # beta as we recall it
     'repnoise': Baseline('repnoise', beta=1e-3, lr=2e-5), # its repository
-    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5), # as used on Zephyr by ELM
+    'repnoise-elm': Baseline('repnoise', forget_weight=4., beta=1., rank=64, lr=2e-5), # on Zephyr by ELM
     'whp': Baseline('whp', retain_weight=0., lr=1e-6, epochs=2., batch=8, most=512)}
 
 # %% ../../nbs/language/085_unlearning.ipynb #c94bc073
@@ -358,14 +358,12 @@ def unlearn(
     lm, s, about = LM.load(lm), baseline(preset, **changes), describe(concept)
     texts, topics = _topics(forget)
     check_texts(about, texts, retain, bool(s.retain_weight))
-    topics = [passages(lm, o, None, s.most) for o in topics]
-    kept = passages(lm, retain, None, s.most) if len(retain) else []
-    gone = sum(topics, [])
-    s = replace(s, steps=s.steps or max(1, round(s.epochs*len(gone)/s.batch)))
-    step = _imitating(lm, texts, anchors, s, seed) if s.method=='whp' else _STEPS[s.method](lm,
-        topics if s.method.endswith('rmu') else gone, kept, s, seed)
+    *topics, kept = (passages(lm, o, None, s.most) if len(o) else [] for o in (*topics, retain))
+    s = replace(s, steps=s.steps or max(1, round(s.epochs*len(texts)/s.batch)))
+    given = texts if s.method=='whp' else topics if s.method.endswith('rmu') else sum(topics, [])
+    step = _STEPS[s.method](lm, given, anchors if s.method=='whp' else kept, s, seed)
     adapter = _fresh(lm, s, about, seed)
-    held = dict(recall_forget=gone[:16], recall_retain=kept[:16])
+    held = dict(recall_forget=sum(topics, [])[:16], recall_retain=kept[:16])
     def look(lm): return {k: recall(lm, o) for k,o in held.items() if o} | (watch(lm) if watch else {})
     log = train_adapter(lm, adapter, step, s, folder, look, report_every, quiet, seed, resume=resume,
         args=asdict(s) | dict(concept=list(about.keywords)))
@@ -380,8 +378,7 @@ def _topics(forget): # all texts, and those of each topic
     return [t for o in forget.values() for t in o], list(forget.values())
 
 _STEPS = dict.fromkeys(('ga', 'graddiff', 'npo', 'simnpo'), _likelihood) | {'rmu': _steering,
-    'adaptive-rmu': _steering,
-    'repnoise': _noising}
+    'adaptive-rmu': _steering, 'repnoise': _noising, 'whp': _imitating}
 
 def _fresh(lm, s, about, seed): # the adapter that a method trains
     rmu = s.method.endswith('rmu')
