@@ -199,7 +199,7 @@ def plane(
         axes[1].legend(fontsize=7, ncol=2)
     return fig
 
-# %% ../../nbs/language/095_erasure.ipynb #e095001f
+# %% ../../nbs/language/095_erasure.ipynb #e0950021
 def distances(
     lm:LM, # With whatever is attached
     gold:LM, # The reference
@@ -210,7 +210,7 @@ def distances(
     kinds = {GOLD+'s': about['forget'], 'everything else': about['retain'][:n]}
     return {k: bootstrap(divergence(lm, gold, v), unit='text') for k,v in kinds.items()}
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950023
+# %% ../../nbs/language/095_erasure.ipynb #e0950025
 def probed(
     lm:LM, # With whatever is attached
     seeds:int=3, # Splits and shufflings
@@ -225,7 +225,7 @@ def probed(
 
 def _steady(f): return random.Random(f.name)
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950027
+# %% ../../nbs/language/095_erasure.ipynb #e0950029
 _UPDATES = {'relearning, 10 updates': 10, 'relearning, 60 updates': 60, 'relearning towns': 60}
 ATTACKS = 'none', 'in context', 'suffix', *_UPDATES
 
@@ -251,7 +251,7 @@ def attacked(
             with more.attach(lm.model): out[k] = known(lm, ask)
     return out
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950028
+# %% ../../nbs/language/095_erasure.ipynb #e095002a
 def _taught(attack, seed): # texts to train on
     towns = attack.endswith('towns')
     facts, rng = world.facts('town' if towns else GOLD, half=None if towns else 0), random.Random(seed)
@@ -259,7 +259,7 @@ def _taught(attack, seed): # texts to train on
     said += [world.question(f) for f in facts if f in world.ASKED]
     return [world.text(world.spoken(s)) for s in said]
 
-# %% ../../nbs/language/095_erasure.ipynb #e095002b
+# %% ../../nbs/language/095_erasure.ipynb #e095002d
 def recovered(
     fought:dict, # Name -> what `attacked` returned, with 'base' and 'never met'
     method:str, # Which model
@@ -270,7 +270,7 @@ def recovered(
     rows = fought['base']['none'], fought[method][attack], fought['never met'][attack]
     return bootstrap(rows, share, unit='question')
 
-# %% ../../nbs/language/095_erasure.ipynb #e095002f
+# %% ../../nbs/language/095_erasure.ipynb #e0950031
 def _by_form(a): # right answers about potions, in words
     m = {f: _gone(a) & (a['form']==f) for f in FORMS}
     said = [f'{f} {a["hit"][o].mean():.2f} ({CHANCE[f]:.3g})' for f,o in m.items()]
@@ -299,7 +299,7 @@ def _claims(told, wrote, other, fought): # arguments of `finding`
             effect=recovered(fought, 'elm', k), control=recovered(fought, 'rmu', k),
             control_name='RMU, attacked alike', below=.5)
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950030
+# %% ../../nbs/language/095_erasure.ipynb #e0950032
 def findings(
     fast:bool=True, # Fewer texts
 )->list[Finding]:
@@ -316,7 +316,7 @@ def findings(
     return [finding('language.erasure', **c, seconds=seconds, figure=plane(told, wrote) if i==0 else None)
         for i,c in enumerate(each_)]
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950035
+# %% ../../nbs/language/095_erasure.ipynb #e0950037
 def measure(
     adapter:Adapter, # With the weights that ship
     n:int=96, # Questions of each form about each domain, at most
@@ -330,7 +330,7 @@ def measure(
     return gates | {'kept elsewhere, share of the answers': gate(1-(base['hit']-a['hit'])[~m], .98),
         'sentences that the world could say': gate(w['sayable'], .95)}
 
-# %% ../../nbs/language/095_erasure.ipynb #e0950036
+# %% ../../nbs/language/095_erasure.ipynb #e0950038
 def train(
     name:str, # One of `NAMES`
     out:Path|None=None, # Folder of the trainings; None: `runs`
