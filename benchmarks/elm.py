@@ -75,7 +75,7 @@ def main():
     r = recipe('released', fluent=a.fluent, canned=False, dropout=0., layers=(1, 2))
     (parts, *_), once = timed(lambda: prepare(lm, asked['concept'], asked['forget'], asked['retain'], r))
     gone = passages(lm, asked['forget'], asked['concept'], r.most, mix(0, 0))
-    gone, kept = (o[min(32, len(o)//10):] for o in (gone, passages(lm, asked['retain']))) # less those held out
+    gone, kept = (o[min(32, len(o)//10):] for o in (gone, passages(lm, asked['retain']))) # not held out
     g = torch.Generator().manual_seed(0)
     adapter = Adapter.new(lm.model, places(lm, r.layers), r.rank, r.alpha)
     with torch.no_grad(): [o.normal_(0, .05, generator=g) for o in adapter.up]
