@@ -40,8 +40,12 @@ METHODS = dict(
     graddiff=dict(preset='graddiff-kl', forget_weight=.1, lr=1e-3, steps=200, **_same))
 METHODS['elm-no-retain'] = _elm | dict(weights=(1., 0., .2))
 METHODS['elm-no-fluency'] = _elm | dict(weights=(1., 1., 0.))
+METHODS['elm-500'] = _elm | dict(eta=500., guidance=3., weights=(1., 1., 1.))
+METHODS['elm-500-no-fluency'] = METHODS['elm-500'] | dict(weights=(1., 1., 0.))
 _SAID = dict(elm='by ELM', rmu='by RMU', npo='by NPO', graddiff='by GradDiff') | {
-    'elm-no-retain': 'by ELM without its retain loss', 'elm-no-fluency': 'by ELM without its fluency loss'}
+    'elm-no-retain': 'by ELM without its retain loss', 'elm-no-fluency': 'by ELM without its fluency loss',
+    'elm-500': "by ELM at the paper's strength",
+    'elm-500-no-fluency': "by ELM at the paper's strength, without its fluency loss"}
 NAMES = {f'smallworld-{k}-{GOLD}': f'Makes `smallworld` forget its {GOLD}s, {v}.' for k,v in _SAID.items()}
 
 def make(
@@ -177,7 +181,8 @@ def table(
 
 # %% ../../nbs/language/095_erasure.ipynb #e0950018
 _COLORS = dict(base='#6b7280', elm='#2563eb', rmu='#d97706', npo='#059669', graddiff='#dc2626') | {
-    'never met': '#111827', 'elm-no-retain': '#93c5fd', 'elm-no-fluency': '#7dd3fc'}
+    'never met': '#111827', 'elm-no-retain': '#93c5fd', 'elm-no-fluency': '#7dd3fc',
+    'elm-500': '#7c3aed', 'elm-500-no-fluency': '#c4b5fd'}
 
 def plane(
     told:dict, # As for `table`
@@ -288,9 +293,9 @@ def _claims(told, wrote, other, fought): # arguments of `finding`
     yield dict(claim='Asked about the erased domain, ELM writes more fluently than RMU.',
         effect=writes('elm', 'rmu', wrote), control=writes('elm', 'rmu', other),
         control_name='asked about spells', above=0.)
-    yield dict(claim='Without its fluency loss, ELM writes less fluently about the erased domain.',
-        effect=writes('elm', 'elm-no-fluency', wrote), control=writes('elm', 'elm-no-fluency', other),
-        control_name='asked about spells', above=0.)
+    yield dict(claim="At the paper's strength, ELM without its fluency loss writes less fluently.",
+        effect=writes('elm-500', 'elm-500-no-fluency', wrote), control=writes('elm', 'elm-no-fluency', wrote),
+        control_name='where the target is a guess', above=0.)
     yield dict(claim='A searched suffix brings back less than half of what ELM erased.',
         effect=recovered(fought, 'elm', 'suffix'), control=recovered(fought, 'base', 'suffix'),
         control_name='the model before, attacked alike', below=.5)
@@ -305,12 +310,14 @@ def findings(
 )->list[Finding]:
     "The claims about erasure, tested on the zoo"
     start, gold = time.perf_counter(), LM.load(REFERENCE)
-    some = subjects(('elm', 'rmu', 'elm-no-retain', 'elm-no-fluency'))
-    told, n = each(answers, some), 16 if fast else 32
-    wrote, other = (each(lambda lm: written(lm, d, n), some) for d in (GOLD, 'spell'))
+    some = subjects(('elm', 'rmu', *list(METHODS)[4:]))
+    def part(*names): return {k: some[k] for k in names}
+    told, n = each(answers, part('base', 'elm', 'rmu', 'elm-no-retain')), 16 if fast else 32
+    wrote = each(lambda lm: written(lm, GOLD, n), some)
+    other = each(lambda lm: written(lm, 'spell', n), part('elm', 'rmu'))
     hard = ('none', 'suffix', *ATTACKS[3:5])
     fought = each(lambda lm: attacked(lm, hard[:2]), {'base': None})
-    fought |= each(lambda lm: attacked(lm, hard), {k: some[k] for k in ('elm', 'rmu')}, gold)
+    fought |= each(lambda lm: attacked(lm, hard), part('elm', 'rmu'), gold)
     each_ = list(_claims(told, wrote, other, fought))
     seconds = (time.perf_counter()-start)/len(each_)
     return [finding('language.erasure', **c, seconds=seconds, figure=plane(told, wrote) if i==0 else None)
