@@ -146,7 +146,7 @@ REFERENCE = f'smallworld-without-{GOLD}'
 
 def subjects(
     which=None, # Keys of `METHODS`; None: all
-)->dict: # Name -> adapter, or None for the base; the reference is the last
+)->dict: # Name -> adapter, or None for the base, which comes first
     "The models that are compared"
     names = METHODS if which is None else which
     return {'base': None} | {k: Adapter.load(f'smallworld-{k}-{GOLD}').float() for k in names}
