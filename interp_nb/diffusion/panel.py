@@ -6,7 +6,7 @@
 __all__ = ['open_slider', 'strengths_of', 'strip', 'explorer', 'Desk', 'Panel', 'panel']
 
 # %% ../../nbs/diffusion/045_panel.ipynb #3ae85ae5
-import asyncio, html, io, math
+import html, io, math
 from contextlib import ExitStack
 from pathlib import Path
 import torch
@@ -18,7 +18,7 @@ from ..core.adapters import Adapter
 from ..core.diffuser import Diffuser
 from ..core.figures import data_uri, to_pil
 from ..core.hub import find, shipped
-from ..core.widgets import Frames
+from ..core.widgets import Frames, Redrawn
 from ..zoo.checkpoints import card, load
 
 # %% ../../nbs/diffusion/045_panel.ipynb #a985fc68
@@ -223,10 +223,10 @@ def _slider(name, a): # a control
         readout_format='+.2f', style=_STYLE, layout=_WIDE)
 
 # %% ../../nbs/diffusion/045_panel.ipynb #74373fa9
-class Panel(VBox):
+class Panel(Redrawn, VBox):
     "Sliders, prompt, seed and model, and the picture that they make"
     def __init__(self, desk:Desk, prompt:str, seed:int):
-        names, self.desk, self._due = list(desk.models), desk, None
+        names, self.desk = list(desk.models), desk
         self.sliders = {n: _slider(n, a) for n,a in desk.adapters.items()}
         text = dict(continuous_update=False, style=_STYLE, layout=_WIDE)
         self.prompt = Text(prompt, description='prompt', **text)
@@ -246,7 +246,7 @@ class Panel(VBox):
 
     def close(self):
         "Take the sliders off the models and the panel off the page"
-        if self._due is not None: self._due.cancel(); self._due = None
+        self._settle()
         for o in getattr(self, 'controls', ()): o.unobserve_all()
         self.desk.close()
         super().close()
@@ -256,15 +256,9 @@ class Panel(VBox):
 
 # %% ../../nbs/diffusion/045_panel.ipynb #5a2c22e0
 @patch
-def _soon(self:Panel, change=None): # ask for a drawing
-    try: loop = asyncio.get_running_loop()
-    except RuntimeError: return self.redraw()
-    if self._due is None: self._due = loop.call_later(.02, self.redraw)
-
-@patch
 def redraw(self:Panel):
     "Draw what the controls say, now; an error is shown in the panel"
-    if self._due is not None: self._due.cancel(); self._due = None
+    self._settle()
     what = dict(prompt=self.prompt.value, seed=self.seed.value, model=self.model.value)
     scales = {k: round(o.value, 6) for k,o in self.sliders.items()}
     try: pictures = [self.desk.draw(scales=s, wait=self.wait.value, **what) for s in ({}, scales)]

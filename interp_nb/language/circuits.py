@@ -210,7 +210,8 @@ class _Search:
 
 # %% ../../nbs/language/05_circuits.ipynb #1635db98
 @patch
-def write(self:_Search, u, s): # a writer is in: so is what it reads
+def write(self:_Search, u, s):
+    "A writer is in: so is what it reads"
     if u==0 or not self.new('w', u, s): return
     l, h = divmod(u-1, self.g.n_heads+1)
     if h==self.g.n_heads: self.read(self.g.reader(l, 'mlp'), s)
@@ -220,13 +221,15 @@ def write(self:_Search, u, s): # a writer is in: so is what it reads
             for at in ([s] if k==0 else range(s+1)): self.read(column[h], at)
 
 @patch
-def found(self:_Search, e): # an edge is in: so is what it comes from
+def found(self:_Search, e):
+    "An edge is in: so is what it comes from"
     if e < self.n: return self.write(e//self.V % self.U, e//self.V//self.U)
     l, k, h, i, j = map(int, np.unravel_index(e-self.n, self.cross.shape))
     self.read(self.columns[l][k][h], i if k==0 else j)
 
 @patch
-def run(self:_Search, most): # edges in the order of their joining
+def run(self:_Search, most):
+    "Edges in the order of their joining"
     for s in range(self.S): self.read(self.V-1, s)
     out = []
     while self.heap and len(out) < most:

@@ -6,7 +6,7 @@
 __all__ = ['Reply', 'reply', 'Stage', 'Comparison', 'compare', 'card', 'frames', 'Playground', 'playground', 'unerase']
 
 # %% ../../nbs/language/094_playground.ipynb #18b74653
-import asyncio, base64, html, io
+import base64, html, io
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from ..core.adapters import Adapter
 from ..core.figures import PALETTE, _font, _wrap
 from ..core.lm import LM
-from ..core.widgets import Frames
+from ..core.widgets import Frames, Redrawn
 from .erasure_checks import scores
 from ..zoo.smallworld import Sentence
 
@@ -259,10 +259,10 @@ def frames(
 # %% ../../nbs/language/094_playground.ipynb #cfe5b9ea
 _STYLE, _WIDE = dict(description_width='11em'), dict(width='34em')
 
-class Playground(VBox):
+class Playground(Redrawn, VBox):
     "Prompt, dials and temperature, and what the base and its erased forms say"
     def __init__(self, stage:Stage, prompts:list, tokens:int, seed:int):
-        self.stage, self.tokens, self._due = stage, tokens, None
+        self.stage, self.tokens = stage, tokens
         self.known = {_text(p): p for p in prompts}
         look = dict(style=_STYLE, layout=_WIDE)
         self.example = Dropdown(options=list(self.known), description='examples', **look)
@@ -281,19 +281,13 @@ class Playground(VBox):
 
     def close(self):
         "Take the adapters off the model and the panel off the page"
-        if self._due is not None: self._due.cancel(); self._due = None
+        self._settle()
         for o in [self.example, *getattr(self, 'controls', ())]: o.unobserve_all()
         self.stage.close(); super().close()
 
     def __repr__(self): return f'Playground({", ".join(f"{k} {o.value:.2f}" for k,o in self.dials.items())})'
 
 # %% ../../nbs/language/094_playground.ipynb #dd9fcffd
-@patch
-def _soon(self:Playground, change=None): # ask for a drawing
-    try: loop = asyncio.get_running_loop()
-    except RuntimeError: return self.redraw()
-    if self._due is None: self._due = loop.call_later(.02, self.redraw)
-
 @patch
 def replies(self:Playground)->dict: # Form -> `Reply`, at what the controls say
     "What every form says now"
@@ -305,7 +299,7 @@ def replies(self:Playground)->dict: # Form -> `Reply`, at what the controls say
 @patch
 def redraw(self:Playground):
     "Ask what the controls say, now; an error is shown in the panel"
-    if self._due is not None: self._due.cancel(); self._due = None
+    self._settle()
     try: said = self.replies()
     except Exception as e: self.note.value = f'<b>{type(e).__name__}</b>: {html.escape(str(e))}'; return
     prompt = self.known.get(self.prompt.value, self.prompt.value)

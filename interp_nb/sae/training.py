@@ -304,7 +304,8 @@ class _Sweep(nn.Module):
 
 # %% ../../nbs/sae/04_training.ipynb #52e09682
 @patch
-def step(self:_Sweep, i, x): # the loss, with all gradients written
+def step(self:_Sweep, i, x):
+    "The loss, with all gradients written"
     run = self.run
     warm = min(1., (i+1)/max(1, run['sparsity_warmup']*run['steps']))
     period = round(run['resample']*run['steps'])
@@ -318,7 +319,8 @@ def step(self:_Sweep, i, x): # the loss, with all gradients written
     return total.requires_grad_()
 
 @patch
-def dictionaries(self:_Sweep): # in the order they were asked for, for raw activations
+def dictionaries(self:_Sweep):
+    "Dictionaries in the order they were asked for, for raw activations"
     info = {k: v for k,v in self.info.items() if k in ('model', 'site')}
     info |= {k: v for k,v in self.run.items() if k in ('steps', 'batch')}
     found = [self.where[i] for i in range(len(self.configs))]
